@@ -1,0 +1,152 @@
+"""Checking arguments before anything is sent, so that one error names all that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, NoReturn, Self
+from uuid import UUID
+
+import pendulum
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
+
+from airflow_provider_zelto.exceptions import FieldError, InvalidMetricError
+
+LABEL_LENGTHS = (1, 255)
+_TEMPLATE_MARKS = ("{{", "{%", "{#")
+
+
+class Arguments(BaseModel):
+    """Base of what a hook call or an operator is given: fields are named as the user typed them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, loc_by_alias=False)
+
+    @classmethod
+    def conflicts(cls, arguments: Mapping[str, Any]) -> list[FieldError]:
+        """Find what is wrong between fields that are each right by themselves."""
+        return []
+
+    @classmethod
+    def check(cls, arguments: Mapping[str, Any]) -> Self:
+        """
+        Validate all arguments.
+
+        :raises InvalidMetricError: naming every bad argument, its value and its limit.
+        """
+        try:
+            checked, errors = cls.model_validate(arguments), []
+        except ValidationError as error:
+            checked, errors = None, [cls._field_error(detail) for detail in error.errors(include_url=False)]
+        errors += cls.conflicts(arguments)
+        if checked is None or errors:
+            raise InvalidMetricError(errors)
+        return checked
+
+    @classmethod
+    def check_literals(cls, arguments: Mapping[str, Any]) -> None:
+        """
+        Validate the arguments that are already known while the DAG is parsed, and leave templated ones.
+
+        :raises InvalidMetricError: naming every bad literal argument, its value and its limit.
+        """
+        try:
+            cls.check(arguments)
+        except InvalidMetricError as error:
+            templated = {name for name, value in arguments.items() if is_templated(value)}
+            if known := [bad for bad in error.errors if templated.isdisjoint(bad.field.split(" and "))]:
+                raise InvalidMetricError(known) from None
+
+    @classmethod
+    def _field_error(cls, detail: Mapping[str, Any]) -> FieldError:
+        field = str(detail["loc"][0])
+        match detail["type"]:
+            case "missing":
+                return FieldError(field, None, "allowed: it is required")
+            case "extra_forbidden":
+                return FieldError(field, detail["input"], f"a known field: {', '.join(cls.model_fields)}")
+            case _:
+                return FieldError(field, detail["input"], detail["msg"])
+
+
+def is_templated(value: Any) -> bool:
+    """Tell whether a value, or one inside it, is only known once a task runs: a Jinja text or an XCom."""
+    if isinstance(value, str):
+        return any(mark in value for mark in _TEMPLATE_MARKS)
+    if isinstance(value, Mapping):
+        return any(map(is_templated, value.values()))
+    if isinstance(value, list | tuple | set | frozenset):
+        return any(map(is_templated, value))
+    return hasattr(value, "resolve")
+
+
+def refuse(limit: str) -> NoReturn:
+    """Say from within a validator which limit the value breaks."""
+    raise PydanticCustomError("limit", "{limit}", {"limit": limit})
+
+
+def uuid(value: Any) -> str:
+    """Take a UUID in any spelling and normalise it, so that only its digits and hyphens can reach a path."""
+    try:
+        return str(value if isinstance(value, UUID) else UUID(value))
+    except (ValueError, AttributeError, TypeError):
+        refuse("a UUID")
+
+
+def text(minimum: int, maximum: int) -> Callable[[Any], str]:
+    """Make a validator of text by its number of characters."""
+    limit = (
+        f"text of {minimum} to {maximum} characters" if minimum else f"text of at most {maximum} characters"
+    )
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or not minimum <= len(value) <= maximum:
+            refuse(limit)
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            refuse("text that UTF-8 can carry")
+        return value
+
+    return check
+
+
+def label_list(value: Any) -> frozenset[str] | None:
+    """Take a list of labels, or None for any label."""
+    if value is None:
+        return None
+    # A template renders a list as text unless the DAG renders native objects, and text is iterable too.
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable) or not (found := list(value)):
+        refuse("a list of at least one label (a template needs render_template_as_native_obj=True for that)")
+    return frozenset(map(text(*LABEL_LENGTHS), found))
+
+
+def whole_number(value: Any) -> int:
+    """Take a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        refuse("a whole number of at least 1")
+    return value
+
+
+def point_in_time(value: Any) -> datetime | None:
+    """Take an aware datetime or ISO 8601 text (UTC where it has no offset)."""
+    if isinstance(value, str):
+        try:
+            return parse_time(value)
+        except ValueError:
+            pass
+    elif value is None or (isinstance(value, datetime) and value.tzinfo is not None):
+        return value
+    refuse("an ISO 8601 time or a datetime with a timezone")
+
+
+def parse_time(value: str) -> datetime:
+    """
+    Read an ISO 8601 point in time; one without an offset is UTC.
+
+    :raises ValueError: when it is none.
+    """
+    parsed = pendulum.parse(value)
+    if not isinstance(parsed, datetime):
+        raise ValueError(f"{value!r} is not a point in time")
+    return parsed

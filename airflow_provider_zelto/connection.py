@@ -1,0 +1,140 @@
+"""Reading an Airflow connection: the same settings from the form, JSON, a URI or a secrets backend."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from airflow_provider_zelto.api_client import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, ClientSettings, Service
+from airflow_provider_zelto.arguments import refuse
+from airflow_provider_zelto.exceptions import InvalidConnectionError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
+
+_LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
+_SECRET_FIELDS = {"proxy"}  # may hold a password
+
+
+def client_settings(service: Service, connection: Connection, extra: Mapping[str, Any]) -> ClientSettings:
+    """
+    Read a connection.
+
+    :param service: the service the connection is for.
+    :param connection: ``host``, ``port``, ``schema`` and ``password`` are read from it.
+    :param extra: its extra, decoded: ``timeout``, ``max_retries``, ``ca_bundle``, ``proxy``.
+    :raises InvalidConnectionError: naming the connection, the field and the limit.
+    """
+    try:
+        return ClientSettings(
+            service,
+            base_url=_base_url(service, connection),
+            api_key=_api_key(connection.password),
+            **_read_extra(extra),
+        )
+    except ValueError as error:
+        raise InvalidConnectionError(f"Connection {connection.conn_id!r}: {error}") from None
+
+
+def _api_key(password: str | None) -> str:
+    # Secrets backends and clipboards like to add a line break.
+    key = (password or "").strip()
+    if not key:
+        raise ValueError("password: the API key is missing; put it into the password field")
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ValueError("password: the API key has characters that no HTTP header can carry")
+    return key
+
+
+def _base_url(service: Service, connection: Connection) -> str:
+    host, schema, port = (
+        (connection.host or "").strip(),
+        (connection.schema or "").strip("/ "),
+        connection.port,
+    )
+    if not host:
+        if port or schema:
+            raise ValueError(f"host: it is empty, but port {port} or schema {schema!r} is given")
+        return service.base_url
+    # Schema may name the scheme, as in Airflow's HTTP connections; a connection URI's path lands there too.
+    scheme, prefix = (schema, "") if schema in ("http", "https") else ("https", schema)
+    url = urlsplit(host if "://" in host else f"{scheme}://{host}")
+    if url.username is not None or url.password is not None:
+        raise ValueError(
+            "host: it holds a user name or password; the API key belongs into the password field"
+        )
+    _check_url(host, url, port)
+    where = f"[{url.hostname}]" if ":" in str(url.hostname) else url.hostname
+    port = url.port or port
+    path = "/".join(part.strip("/") for part in (url.path, prefix) if part.strip("/"))
+    return f"{url.scheme}://{where}{f':{port}' if port else ''}{f'/{path}' if path else ''}"
+
+
+def _check_url(host: str, url: SplitResult, port: int | None) -> None:
+    try:
+        url_port = url.port
+    except ValueError:
+        raise ValueError(f"host: {host!r} has a port that is not a number from 0 to 65535") from None
+    if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment or " " in host:
+        raise ValueError(f"host: {host!r} is not a host name or an https:// URL without a query")
+    if ".." in url.path.split("/"):
+        raise ValueError(f"host: {host!r} has '..' in its path")
+    if url_port and port and url_port != port:
+        raise ValueError(f"port: {port} is not the port of host {host!r}")
+    if url.scheme == "http" and not _LOOPBACK.fullmatch(url.hostname):
+        raise ValueError(
+            f"host: {host!r} is plain http, which would send the API key in the clear; use https"
+        )
+
+
+def _seconds(value: Any) -> Any:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = 0
+    if isinstance(value, bool) or not 0 < seconds <= 3600:
+        refuse("seconds, above 0 and at most 3600")
+    return seconds
+
+
+def _retries(value: Any) -> int:
+    text = str(value)
+    return int(text) if text.isdecimal() and int(text) <= 20 else refuse("a whole number from 0 to 20")
+
+
+def _path(value: Any) -> str:
+    return value if isinstance(value, str) else refuse("a path")
+
+
+def _proxy(value: Any) -> str:
+    url = urlsplit(str(value))
+    return str(value) if url.scheme in ("http", "https") and url.hostname else refuse("an http(s):// URL")
+
+
+class _Extra(BaseModel):
+    # Others may keep fields of their own in a connection's extra.
+    model_config = ConfigDict(extra="ignore")
+
+    timeout: Annotated[float, BeforeValidator(_seconds)] = DEFAULT_TIMEOUT
+    max_retries: Annotated[int, BeforeValidator(_retries)] = DEFAULT_MAX_RETRIES
+    ca_bundle: Annotated[str | None, BeforeValidator(_path)] = None
+    proxy: Annotated[str | None, BeforeValidator(_proxy)] = None
+
+
+def _read_extra(extra: Mapping[str, Any]) -> dict[str, Any]:
+    # Forms save a field left empty as "" or null: both mean "not set".
+    given = {name: value for name, value in extra.items() if value is not None and value != ""}
+    try:
+        return _Extra.model_validate(given).model_dump()
+    except ValidationError as error:
+        raise ValueError("; ".join(map(_describe, error.errors(include_url=False)))) from None
+
+
+def _describe(problem: Any) -> str:
+    name = str(problem["loc"][0])
+    value = "the value" if name in _SECRET_FIELDS else repr(problem["input"])
+    return f"{name} in extra: {value} is not {problem['msg']}"

@@ -1,0 +1,172 @@
+"""The hook for Zelto: submit a call's customer metrics and list them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from airflow_provider_zelto.api_client import ZELTO, APIClient, APIRequest
+from airflow_provider_zelto.exceptions import (
+    APIError,
+    AuthenticationError,
+    InvalidConnectionError,
+    NotFoundError,
+    PermissionDeniedError,
+)
+from airflow_provider_zelto.hooks.base import APIHook, connection_form_widgets, ui_field_behaviour
+from airflow_provider_zelto.models import (
+    Call,
+    CustomerMetric,
+    NewCustomerMetric,
+    read_customer_metric,
+    read_customer_metric_list,
+)
+
+_NO_CALL = "00000000-0000-0000-0000-000000000000"
+
+
+class ZeltoHook(APIHook):
+    """
+    Talk to Zelto with the credentials of an Airflow connection of type ``zelto``.
+
+    Nothing is read or sent when the hook is made. ``with`` and ``async with`` close the pooled connections;
+    without them they are closed when the hook goes away.
+
+    :param zelto_conn_id: id of the connection. Default: ``zelto_default``.
+    """
+
+    conn_name_attr = "zelto_conn_id"
+    default_conn_name = "zelto_default"
+    conn_type = "zelto"
+    hook_name = "Zelto"
+    service = ZELTO
+
+    get_ui_field_behaviour = classmethod(ui_field_behaviour)
+    get_connection_form_widgets = classmethod(connection_form_widgets)
+
+    def __init__(self, zelto_conn_id: str = default_conn_name) -> None:
+        super().__init__(zelto_conn_id)
+        self.zelto_conn_id = zelto_conn_id
+
+    def submit_customer_metric(
+        self,
+        conversation_id: str,
+        *,
+        label: str,
+        verdict: str | None = None,
+        score: float | str | None = None,
+        note: str | None = None,
+        metric_id: str | None = None,
+        external_id: str | None = None,
+    ) -> CustomerMetric:
+        """
+        Attach a metric to a call, or replace the call's metric of the same label.
+
+        API page: "Submit a customer metric". At least one of ``verdict`` and ``score`` is needed.
+
+        :param conversation_id: UUID of the call.
+        :param label: the customer's name for the metric, 1–255 characters.
+        :param verdict: ``pass`` or ``fail``.
+        :param score: 0–100, as a number, a Decimal or numeric text.
+        :param note: at most 5000 characters.
+        :param metric_id: UUID of the Zelto metric this one maps to.
+        :param external_id: the customer's own id for the record, at most 255 characters.
+        :return: the metric as Zelto stored it.
+        :raises InvalidMetricError: when an argument breaks a limit; nothing is sent then.
+        :raises APIError: when the request fails, after repeating it where that can help.
+        """
+        request = _submit_request(
+            conversation_id=conversation_id,
+            label=label,
+            verdict=verdict,
+            score=score,
+            note=note,
+            metric_id=metric_id,
+            external_id=external_id,
+        )
+        return self.get_conn().send(request)
+
+    async def asubmit_customer_metric(
+        self,
+        conversation_id: str,
+        *,
+        label: str,
+        verdict: str | None = None,
+        score: float | str | None = None,
+        note: str | None = None,
+        metric_id: str | None = None,
+        external_id: str | None = None,
+    ) -> CustomerMetric:
+        """Do as :meth:`submit_customer_metric` does, from an event loop."""
+        request = _submit_request(
+            conversation_id=conversation_id,
+            label=label,
+            verdict=verdict,
+            score=score,
+            note=note,
+            metric_id=metric_id,
+            external_id=external_id,
+        )
+        return await (await self.aget_conn()).send(request)
+
+    def list_customer_metrics(self, conversation_id: str) -> list[CustomerMetric]:
+        """
+        List the metrics attached to a call, in the order Zelto gives them.
+
+        API page: "List a call's customer metrics".
+
+        :param conversation_id: UUID of the call.
+        :return: the metrics as Zelto stores them; an empty list when there are none.
+        :raises InvalidMetricError: when ``conversation_id`` is no UUID; nothing is sent then.
+        :raises NotFoundError: when the key's organization has no such call (yet).
+        :raises APIError: when the request fails otherwise, after repeating it where that can help.
+        """
+        return self.get_conn().send(_list_request(conversation_id))
+
+    async def alist_customer_metrics(self, conversation_id: str) -> list[CustomerMetric]:
+        """Do as :meth:`list_customer_metrics` does, from an event loop."""
+        request = _list_request(conversation_id)
+        return await (await self.aget_conn()).send(request)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """
+        Ask Zelto for the metrics of a call that cannot exist, which tells whether the key is accepted.
+
+        :return: whether the connection works, and what was found in words.
+        """
+        try:
+            with APIClient(replace(self.get_conn().settings, max_retries=0)) as client:
+                client.send(_list_request(_NO_CALL))
+        except NotFoundError:
+            pass
+        except AuthenticationError:
+            return False, "Zelto refused the API key."
+        except PermissionDeniedError:
+            return False, "Zelto accepted the API key, but metrics are not enabled for its organization."
+        except (APIError, InvalidConnectionError) as error:
+            return False, str(error)
+        return True, "Zelto accepted the API key, and metrics are enabled for its organization."
+
+
+def _submit_request(**arguments: Any) -> APIRequest[CustomerMetric]:
+    metric = NewCustomerMetric.check(arguments)
+    return APIRequest(
+        "POST",
+        _path(metric.conversation_id),
+        about=f"call {metric.conversation_id}, label {metric.label!r}",
+        read=read_customer_metric,
+        body=metric.body(),
+    )
+
+
+def _list_request(conversation_id: str) -> APIRequest[list[CustomerMetric]]:
+    call = Call.check({"conversation_id": conversation_id}).conversation_id
+    return APIRequest("GET", _path(call), about=f"call {call}", read=_read_list)
+
+
+def _path(conversation_id: str) -> str:
+    return f"/v1/conversations/{conversation_id}/customer-metrics"
+
+
+def _read_list(answer: Any) -> list[CustomerMetric]:
+    return read_customer_metric_list(answer)["data"]

@@ -1,0 +1,128 @@
+"""What is sent to Zelto, validated before it leaves, and the shape of what comes back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from functools import cache
+from numbers import Real
+from typing import Annotated, Any, Literal, NotRequired, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic.alias_generators import to_camel
+from typing_extensions import TypedDict  # pydantic refuses typing.TypedDict before Python 3.12
+
+from airflow_provider_zelto.arguments import LABEL_LENGTHS, Arguments, parse_time, refuse, text, uuid
+from airflow_provider_zelto.exceptions import FieldError
+
+T = TypeVar("T")
+
+
+def _verdict(value: Any) -> str:
+    return value if isinstance(value, str) and value in ("pass", "fail") else refuse("'pass' or 'fail'")
+
+
+def _score(value: Any) -> int | float:
+    """Take numbers and the numeric text that a template renders; a boolean is no score."""
+    try:
+        number = float(value) if isinstance(value, str | Decimal | Real) else math.nan
+    except (ValueError, OverflowError):
+        number = math.nan
+    if isinstance(value, bool) or not 0 <= number <= 100:
+        refuse("a number from 0 to 100")
+    return int(number) if number.is_integer() else number
+
+
+class Call(Arguments):
+    """A call, by the UUID of its conversation."""
+
+    conversation_id: Annotated[str, BeforeValidator(uuid)]
+
+
+class NewCustomerMetric(Call):
+    """
+    A metric to submit: the arguments of a submit, under their own names or the API's camelCase.
+
+    API page: "Submit a customer metric".
+    """
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+    label: Annotated[str, BeforeValidator(text(*LABEL_LENGTHS))]
+    verdict: Annotated[str, BeforeValidator(_verdict)] | None = None
+    score: Annotated[int | float, BeforeValidator(_score)] | None = None
+    note: Annotated[str, BeforeValidator(text(0, 5000))] | None = None
+    metric_id: Annotated[str, BeforeValidator(uuid)] | None = None
+    external_id: Annotated[str, BeforeValidator(text(0, 255))] | None = None
+
+    @classmethod
+    def conflicts(cls, arguments: Mapping[str, Any]) -> list[FieldError]:
+        """Refuse a metric that says nothing."""
+        if arguments.get("verdict") is None and arguments.get("score") is None:
+            return [FieldError("verdict and score", None, "enough: at least one of the two is needed")]
+        return []
+
+    def body(self) -> dict[str, Any]:
+        """Give the request's body: every field that is set, under the API's names."""
+        return self.model_dump(by_alias=True, exclude_none=True, exclude={"conversation_id"})
+
+
+def _time_text(value: str) -> str:
+    parse_time(value)
+    return value
+
+
+class CustomerMetric(TypedDict):
+    """
+    A metric as Zelto stores it, under the API's own names; fields that the API adds later pass through.
+
+    ``metricId``, ``externalId``, ``verdict``, ``score`` (0–100) and ``note`` may be None or absent. Times are
+    ISO 8601 text. API page: "List a call's customer metrics".
+    """
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]
+
+    id: str
+    organizationId: str
+    conversationId: str
+    agentId: str
+    label: str
+    source: str
+    createdAt: str
+    updatedAt: Annotated[str, AfterValidator(_time_text)]
+    metricId: NotRequired[str | None]
+    externalId: NotRequired[str | None]
+    verdict: NotRequired[Literal["pass", "fail"] | None]
+    score: NotRequired[int | float | None]
+    note: NotRequired[str | None]
+
+
+class CustomerMetricList(TypedDict):
+    """The answer that lists a call's metrics."""
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]
+
+    data: list[CustomerMetric]
+
+
+def _answer_reader(shape: type[T]) -> Callable[[Any], T]:
+    @cache
+    def adapter() -> TypeAdapter[T]:
+        # Building one takes milliseconds, which every parse of a DAG file would pay at import time.
+        return TypeAdapter(shape)
+
+    def read(answer: Any) -> T:
+        """Check decoded JSON and return it unchanged; ValueError names the part that is not as documented."""
+        try:
+            return adapter().validate_python(answer)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(map(str, first["loc"])) or "the whole of it"
+            raise ValueError(f"{place}: {first['msg']}") from None
+
+    return read
+
+
+read_customer_metric = _answer_reader(CustomerMetric)
+read_customer_metric_list = _answer_reader(CustomerMetricList)

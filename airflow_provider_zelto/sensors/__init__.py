@@ -1,0 +1,1 @@
+"""Airflow sensors of this provider, one module per service."""
