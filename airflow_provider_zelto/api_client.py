@@ -9,15 +9,15 @@ import platform
 import random
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Generic, Self, TypeVar, cast
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -42,6 +42,7 @@ from airflow_provider_zelto.exceptions import (
     InvalidConnectionError,
     status_error_class,
 )
+from airflow_provider_zelto.services import Service
 
 T = TypeVar("T")
 
@@ -65,44 +66,6 @@ USER_AGENT = " ".join(
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Service:
-    """
-    What tells one service from another.
-
-    :ivar name: as people write it.
-    :ivar base_url: the vendor's address, used when the connection names no host.
-    :ivar auth_header: header that carries the key, and the text before the key in it.
-    :ivar read_error: takes the words and the details out of a decoded error body.
-    :ivar advice: what to do about an error status.
-    """
-
-    name: str
-    base_url: str
-    auth_header: tuple[str, str]
-    read_error: Callable[[Mapping[str, Any]], tuple[str, Any]]
-    advice: Mapping[int, str]
-
-
-def _read_zelto_error(body: Mapping[str, Any]) -> tuple[str, Any]:
-    return ": ".join(str(body[part]) for part in ("error", "message") if body.get(part)), body.get("details")
-
-
-ZELTO = Service(
-    name="Zelto",
-    base_url="https://api.zelto.ai",
-    auth_header=("Authorization", "Bearer "),
-    read_error=_read_zelto_error,
-    advice={
-        400: "Correct the values sent.",
-        401: "Put a valid API key into the password field of the connection "
-        "(Zelto: Settings → Integrations → API Call Upload).",
-        403: "Have metrics enabled for the organization, and use a metric id that belongs to it.",
-        404: "The key's organization has no such call (one uploaded a moment ago takes a while to appear).",
-    },
-)
-
-
 @dataclass(frozen=True)
 class ClientSettings:
     """Where a service is and how to talk to it, as a connection says; secrets stay out of its repr."""
@@ -120,24 +83,12 @@ class ClientSettings:
         """Tell whether the service is reached by HTTPS."""
         return self.base_url.startswith("https:")
 
-    def httpx_options(self) -> dict[str, Any]:
-        """Give what httpx's sync and async client are both made from."""
-        header, prefix = self.service.auth_header
-        return {
-            "base_url": self.base_url,
-            "headers": {
-                header: prefix + self.api_key,
-                "User-Agent": USER_AGENT,
-                "Accept": "application/json",
-            },
-            "timeout": httpx.Timeout(self.timeout, connect=min(self.timeout, _CONNECT_TIMEOUT)),
-            "limits": httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
-            "proxy": self.proxy,
-            # A redirect could carry the key to another host.
-            "follow_redirects": False,
-            # Plain HTTP is for loopback only; a TLS context for it would be made in vain.
-            "verify": tls_context(self.ca_bundle) if self.uses_tls else False,
-        }
+    def proxy_for_host(self) -> str | None:
+        """Give the proxy to go through: the connection's own, or else what the environment says."""
+        if self.proxy or not self.uses_tls or proxy_bypass(urlsplit(self.base_url).netloc):
+            return self.proxy
+        proxies = getproxies()
+        return proxies.get("https") or proxies.get("all")
 
 
 @dataclass(frozen=True)
@@ -169,7 +120,7 @@ class APIRequest(Generic[T]):
 def read_response(settings: ClientSettings, request: APIRequest[T], response: httpx.Response) -> T:
     """Turn a response into the request's result, or into the error that says what is wrong with it."""
     # Should a service echo the key, it must not get into errors and logs.
-    text = response.text.replace(settings.api_key, "***")
+    text = response.content.decode(errors="replace").replace(settings.api_key, "***")
     if response.is_error:
         raise _status_error(settings.service, request, response, text)
     try:
@@ -236,7 +187,10 @@ def _connection_error(settings: ClientSettings, request: APIRequest[Any], error:
         return APIResponseValidationError(
             f"{service.name} answered {request} with a body that cannot be decoded: {error}", **origin
         )
-    if isinstance(error, httpx.TimeoutException):
+    # httpx-aiohttp calls a connection that was cut a timeout, too.
+    if isinstance(error, httpx.TimeoutException) and (
+        not error.__cause__ or _stems_from(error, TimeoutError)
+    ):
         return APITimeoutError(
             f"{service.name} did not answer {request} within {settings.timeout:g} s "
             f"({type(error).__name__}). Raise timeout in the extra of the connection if it needs longer.",
@@ -244,7 +198,7 @@ def _connection_error(settings: ClientSettings, request: APIRequest[Any], error:
         )
     advice = (
         "Set ca_bundle in the extra of the connection if the certificate is signed by a private CA."
-        if _is_certificate_error(error)
+        if _stems_from(error, ssl.SSLCertVerificationError)
         else "Check the host (and proxy) of the connection."
     )
     return APIConnectionError(
@@ -254,8 +208,8 @@ def _connection_error(settings: ClientSettings, request: APIRequest[Any], error:
     )
 
 
-def _is_certificate_error(error: BaseException | None) -> bool:
-    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+def _stems_from(error: BaseException | None, cause: type[BaseException]) -> bool:
+    while error is not None and not isinstance(error, cause):
         error = error.__cause__ or error.__context__
     return error is not None
 
@@ -263,7 +217,7 @@ def _is_certificate_error(error: BaseException | None) -> bool:
 def _is_worth_repeating(error: BaseException) -> bool:
     if isinstance(error, APIStatusError):
         return error.status_code in _RETRIED_STATUSES and (error.retry_after or 0) <= LONGEST_RETRY_AFTER
-    return isinstance(error, APIConnectionError) and not _is_certificate_error(error)
+    return isinstance(error, APIConnectionError) and not _stems_from(error, ssl.SSLCertVerificationError)
 
 
 def _pause(state: RetryCallState) -> float:
@@ -273,7 +227,9 @@ def _pause(state: RetryCallState) -> float:
     return _backoff(state) if retry_after is None else retry_after + random.uniform(0, 0.5)
 
 
-def _retry_policy(max_retries: int) -> dict[str, Any]:
+def retry_policy(max_retries: int) -> dict[str, Any]:
+    """Give tenacity's options for repeating a request."""
+
     def announce(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         pause = state.next_action.sleep if state.next_action else 0
@@ -288,31 +244,62 @@ def _retry_policy(max_retries: int) -> dict[str, Any]:
     }
 
 
-class APIClient:
-    """Sends requests over one pooled httpx client, from a worker's thread."""
+class _Client:
+    """What the two clients share: everything but waiting for the network."""
 
     def __init__(self, settings: ClientSettings) -> None:
         self.settings = settings
-        self._http = httpx.Client(**settings.httpx_options())
+        header, prefix = settings.service.auth_header
+        self._headers = httpx.Headers(
+            {
+                header: prefix + settings.api_key,
+                "User-Agent": USER_AGENT,
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip",
+            }
+        )
+        timeout = httpx.Timeout(settings.timeout, connect=min(settings.timeout, _CONNECT_TIMEOUT))
+        self._extensions = {"timeout": timeout.as_dict()}
+
+    def _build(self, request: APIRequest[Any]) -> httpx.Request:
+        return httpx.Request(
+            request.method,
+            self.settings.base_url + request.path,
+            params=request.params,
+            headers=self._headers,
+            json=request.body,
+            extensions=self._extensions,
+        )
+
+
+class APIClient(_Client):
+    """Sends requests over one pool of connections, from a worker's threads."""
+
+    def __init__(self, settings: ClientSettings) -> None:
+        super().__init__(settings)
+        # A transport, not httpx.Client: that follows cookies and writes a line at INFO for every request.
+        self._transport = httpx.HTTPTransport(**_transport_options(settings, CONNECTIONS))
 
     def send(self, request: APIRequest[T]) -> T:
         """Send a request, repeating it as the retry policy says, and give its result."""
-        retrying = Retrying(**_retry_policy(self.settings.max_retries))
-        return cast("T", retrying(self._send_once, request))
+        retrying = Retrying(**retry_policy(self.settings.max_retries))
+        return cast("T", retrying(self.attempt, request))
 
-    def _send_once(self, request: APIRequest[T]) -> T:
-        with _request_lines_at_debug():
+    def attempt(self, request: APIRequest[T]) -> T:
+        """Send a request once and give its result."""
+        try:
+            response = self._transport.handle_request(self._build(request))
             try:
-                response = self._http.request(
-                    request.method, request.path, params=request.params, json=request.body
-                )
-            except httpx.HTTPError as error:
-                raise _connection_error(self.settings, request, error) from error
+                response.read()
+            finally:
+                response.close()
+        except httpx.HTTPError as error:
+            raise _connection_error(self.settings, request, error) from error
         return read_response(self.settings, request, response)
 
     def close(self) -> None:
         """Close the pooled connections."""
-        self._http.close()
+        self._transport.close()
 
     def __enter__(self) -> Self:
         return self
@@ -321,59 +308,90 @@ class APIClient:
         self.close()
 
 
-class AsyncAPIClient:
-    """Sends requests from an event loop, over connections shared by all who ask the same service there."""
+class AsyncAPIClient(_Client):
+    """
+    Sends requests from an event loop.
 
-    def __init__(self, settings: ClientSettings, loop: asyncio.AbstractEventLoop) -> None:
-        self.settings = settings
-        self.loop = loop
+    :param connections: how many requests are under way at once; more wait for their turn.
+    """
+
+    def __init__(self, settings: ClientSettings, connections: int = CONNECTIONS) -> None:
+        super().__init__(settings)
+        self.loop = asyncio.get_running_loop()
+        self._new_transport = _async_transports(settings, connections)
+        self._turns = asyncio.Semaphore(connections)
+        self._idle: list[httpx.AsyncBaseTransport] = []
         self._users = 0
-        self._http = httpx.AsyncClient(**settings.httpx_options())
-        # httpx's pool looks at every waiting request whenever one ends, which thousands of waits would
-        # feel; a semaphore lets no more in than there are connections.
-        self._free = asyncio.Semaphore(CONNECTIONS)
 
     @classmethod
     async def shared(cls, settings: ClientSettings) -> AsyncAPIClient:
         """Give this event loop's client for these settings; each user closes it once."""
-        loop = asyncio.get_running_loop()
-        if settings.uses_tls:
-            # Reading the CA certificates takes 20 ms that an event loop cannot spare.
-            await asyncio.to_thread(tls_context, settings.ca_bundle)
-        clients = _shared_clients.setdefault(loop, {})
-        client = clients.get(settings)
-        if client is None:
-            client = clients[settings] = cls(settings, loop)
+        clients = _shared_clients.setdefault(asyncio.get_running_loop(), {})
+        if settings not in clients:
+            # Reading CA certificates and importing aiohttp take longer than an event loop can spare.
+            await asyncio.to_thread(_async_transports, settings, CONNECTIONS)
+        if settings not in clients:
+            clients[settings] = cls(settings)
+        client = clients[settings]
         client._users += 1
         return client
 
     async def send(self, request: APIRequest[T]) -> T:
         """Send a request, repeating it as the retry policy says, and give its result."""
-        retrying = AsyncRetrying(**_retry_policy(self.settings.max_retries))
-        return cast("T", await retrying(self._send_once, request))
+        retrying = AsyncRetrying(**retry_policy(self.settings.max_retries))
+        return cast("T", await retrying(self.attempt, request))
 
-    async def _send_once(self, request: APIRequest[T]) -> T:
-        async with self._free:
-            with _request_lines_at_debug():
+    async def attempt(self, request: APIRequest[T]) -> T:
+        """Send a request once and give its result."""
+        async with self._turns:
+            # The one used last: its connection is the least likely to have been closed for idling.
+            transport = self._idle.pop() if self._idle else self._new_transport()
+            try:
+                response = await transport.handle_async_request(self._build(request))
                 try:
-                    response = await self._http.request(
-                        request.method, request.path, params=request.params, json=request.body
-                    )
-                except httpx.HTTPError as error:
-                    raise _connection_error(self.settings, request, error) from error
+                    await response.aread()
+                finally:
+                    await response.aclose()
+            except httpx.HTTPError as error:
+                raise _connection_error(self.settings, request, error) from error
+            finally:
+                self._idle.append(transport)
         return read_response(self.settings, request, response)
 
     async def aclose(self) -> None:
         """Leave the client; the last user closes its connections."""
         self._users -= 1
-        if self._users == 0:
+        if self._users <= 0:
             _shared_clients.get(self.loop, {}).pop(self.settings, None)
-            await self._http.aclose()
+            while self._idle:
+                await self._idle.pop().aclose()
 
     def close_soon(self) -> None:
         """Leave the client from outside its event loop, e.g. when the garbage collector takes a hook away."""
         if self.loop.is_running():
             asyncio.run_coroutine_threadsafe(self.aclose(), self.loop)
+
+
+def _transport_options(settings: ClientSettings, connections: int) -> dict[str, Any]:
+    proxy = settings.proxy_for_host()
+    return {
+        # Plain HTTP is for loopback only; a TLS context for it would be made in vain.
+        "verify": tls_context(settings.ca_bundle) if settings.uses_tls else False,
+        "limits": httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+        "proxy": httpx.Proxy(proxy) if proxy else None,
+    }
+
+
+def _async_transports(settings: ClientSettings, connections: int) -> Callable[[], httpx.AsyncBaseTransport]:
+    """Make what gives the transport for one more request under way."""
+    try:
+        from httpx_aiohttp import AiohttpTransport
+    except ModuleNotFoundError:
+        # httpx's pool searches itself for every request, and collapses beyond 32 connections: no pool at all.
+        options = _transport_options(settings, 1)
+        return lambda: httpx.AsyncHTTPTransport(**options)
+    shared = AiohttpTransport(**_transport_options(settings, connections))
+    return lambda: shared
 
 
 _shared_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[ClientSettings, AsyncAPIClient]] = (
@@ -400,27 +418,3 @@ def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
 @lru_cache(maxsize=16)
 def _new_tls_context(ca_bundle: str | None) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=ca_bundle) if ca_bundle else httpx.create_ssl_context()
-
-
-_sending = ContextVar("sending", default=False)
-
-
-@contextmanager
-def _request_lines_at_debug() -> Iterator[None]:
-    """Keep httpx from writing a line at INFO for every request, without touching other users of httpx."""
-    _httpx_log.addFilter(_demote_request_line)
-    token = _sending.set(True)
-    try:
-        yield
-    finally:
-        _sending.reset(token)
-
-
-def _demote_request_line(record: logging.LogRecord) -> bool:
-    if not _sending.get() or record.levelno != logging.INFO:
-        return True
-    record.levelno, record.levelname = logging.DEBUG, "DEBUG"
-    return _httpx_log.isEnabledFor(logging.DEBUG)
-
-
-_httpx_log = logging.getLogger("httpx")

@@ -9,9 +9,10 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from airflow_provider_zelto.api_client import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, ClientSettings, Service
+from airflow_provider_zelto.api_client import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, ClientSettings
 from airflow_provider_zelto.arguments import refuse
 from airflow_provider_zelto.exceptions import InvalidConnectionError
+from airflow_provider_zelto.services import Service
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Self
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_provider_zelto.api_client import APIClient, AsyncAPIClient, Service
+from airflow_provider_zelto.api_client import APIClient, AsyncAPIClient
 from airflow_provider_zelto.connection import client_settings
 from airflow_provider_zelto.get_provider_info import connection_type_info
+from airflow_provider_zelto.services import Service
 
 
 class APIHook(BaseHook):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_zelto.api_client import ZELTO, APIClient, APIRequest
+from airflow_provider_zelto.api_client import APIClient, APIRequest
 from airflow_provider_zelto.exceptions import (
     APIError,
     AuthenticationError,
@@ -21,6 +21,7 @@ from airflow_provider_zelto.models import (
     read_customer_metric,
     read_customer_metric_list,
 )
+from airflow_provider_zelto.services import ZELTO
 
 _NO_CALL = "00000000-0000-0000-0000-000000000000"
 
