@@ -48,8 +48,6 @@ T = TypeVar("T")
 
 DEFAULT_TIMEOUT = 30.0  # seconds, for connecting and for each read
 DEFAULT_MAX_RETRIES = 4
-LONGEST_RETRY_AFTER = 60.0  # seconds a request waits at the service's word before the task's own retry must
-RETRY_BUDGET = 120.0  # seconds from the first attempt of a request to the start of its last
 CONNECTIONS = 20
 
 _CONNECT_TIMEOUT = 10.0
@@ -67,6 +65,52 @@ USER_AGENT = " ".join(
 
 
 @dataclass(frozen=True)
+class RetryPolicy:
+    """
+    When a request is repeated after a network error, a timeout, 408, 429 or 5xx.
+
+    :ivar max_retries: how often at most.
+    :ivar budget: seconds from the first attempt to the start of the last.
+    :ivar longest_retry_after: seconds to wait at the service's word; longer is left to the task's own retry.
+    """
+
+    max_retries: int = DEFAULT_MAX_RETRIES
+    budget: float = 120.0
+    longest_retry_after: float = 60.0
+
+    def repeats(self, error: BaseException) -> bool:
+        """Tell whether asking again can help, and is not to be left to the task."""
+        if isinstance(error, APIStatusError):
+            waits = error.retry_after is None or error.retry_after <= self.longest_retry_after
+            return waits and error.status_code in _RETRIED_STATUSES
+        return isinstance(error, APIConnectionError) and not _stems_from(error, ssl.SSLCertVerificationError)
+
+    def tenacity_options(self, before_sleep: Callable[[RetryCallState], None]) -> dict[str, Any]:
+        """Give what tenacity's sync and async loop are both made from."""
+        return {
+            "retry": retry_if_exception(self.repeats),
+            "wait": pause_before_retry,
+            "stop": stop_after_attempt(self.max_retries + 1) | stop_before_delay(self.budget),
+            "before_sleep": before_sleep,
+            "reraise": True,
+        }
+
+
+def pause_before_retry(state: RetryCallState) -> float:
+    """Give the seconds to wait: what the service asked for, or exponentially more with full jitter."""
+    error = state.outcome.exception() if state.outcome else None
+    retry_after = getattr(error, "retry_after", None)
+    # Whoever was told to wait was told so together with others: come back spread out.
+    return _backoff(state) if retry_after is None else retry_after + random.uniform(0, 0.5)
+
+
+def _announce_retry(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    pause = state.next_action.sleep if state.next_action else 0
+    _log.warning("%s Trying again in %.1f s (attempt %d failed).", error, pause, state.attempt_number)
+
+
+@dataclass(frozen=True)
 class ClientSettings:
     """Where a service is and how to talk to it, as a connection says; secrets stay out of its repr."""
 
@@ -74,7 +118,7 @@ class ClientSettings:
     base_url: str
     api_key: str = field(repr=False)
     timeout: float = DEFAULT_TIMEOUT
-    max_retries: int = DEFAULT_MAX_RETRIES
+    retry_policy: RetryPolicy = RetryPolicy()
     ca_bundle: str | None = None
     proxy: str | None = field(default=None, repr=False)
 
@@ -122,7 +166,7 @@ def read_response(settings: ClientSettings, request: APIRequest[T], response: ht
     # Should a service echo the key, it must not get into errors and logs.
     text = response.content.decode(errors="replace").replace(settings.api_key, "***")
     if response.is_error:
-        raise _status_error(settings.service, request, response, text)
+        raise _status_error(settings, request, response, text)
     try:
         if not response.is_success:
             target = response.headers.get("location", "nowhere")
@@ -138,9 +182,13 @@ def read_response(settings: ClientSettings, request: APIRequest[T], response: ht
 
 
 def _status_error(
-    service: Service, request: APIRequest[Any], response: httpx.Response, text: str
+    settings: ClientSettings, request: APIRequest[Any], response: httpx.Response, text: str
 ) -> APIStatusError:
-    status = response.status_code
+    service, longest, status = (
+        settings.service,
+        settings.retry_policy.longest_retry_after,
+        response.status_code,
+    )
     try:
         body = json.loads(text)
         words, details = service.read_error(body)
@@ -151,10 +199,10 @@ def _status_error(
         f"{service.name} answered {status} {_phrase(status)} to {request}: {words}"
         f"{f' {json.dumps(details)[:1000]}' if details else ''}. {service.advice.get(status, '')}".rstrip()
     )
-    if retry_after is not None and retry_after > LONGEST_RETRY_AFTER:
+    if retry_after is not None and retry_after > longest:
         message += (
-            f" It asks to wait {retry_after:.0f} s, and a request waits at most {LONGEST_RETRY_AFTER:.0f} s "
-            "by itself: give the task retries with a retry_delay as long."
+            f" It asks to wait {retry_after:.0f} s, and a request waits at most {longest:.0f} s by itself: "
+            "give the task retries with a retry_delay as long."
         )
     return status_error_class(status)(
         message, **request.origin(service), status_code=status, details=details, retry_after=retry_after
@@ -214,36 +262,6 @@ def _stems_from(error: BaseException | None, cause: type[BaseException]) -> bool
     return error is not None
 
 
-def _is_worth_repeating(error: BaseException) -> bool:
-    if isinstance(error, APIStatusError):
-        return error.status_code in _RETRIED_STATUSES and (error.retry_after or 0) <= LONGEST_RETRY_AFTER
-    return isinstance(error, APIConnectionError) and not _stems_from(error, ssl.SSLCertVerificationError)
-
-
-def _pause(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    retry_after = getattr(error, "retry_after", None)
-    # Whoever was told to wait was told so together with others: come back spread out.
-    return _backoff(state) if retry_after is None else retry_after + random.uniform(0, 0.5)
-
-
-def retry_policy(max_retries: int) -> dict[str, Any]:
-    """Give tenacity's options for repeating a request."""
-
-    def announce(state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        pause = state.next_action.sleep if state.next_action else 0
-        _log.warning("%s Trying again in %.1f s (%d of %d).", error, pause, state.attempt_number, max_retries)
-
-    return {
-        "retry": retry_if_exception(_is_worth_repeating),
-        "wait": _pause,
-        "stop": stop_after_attempt(max_retries + 1) | stop_before_delay(RETRY_BUDGET),
-        "before_sleep": announce,
-        "reraise": True,
-    }
-
-
 class _Client:
     """What the two clients share: everything but waiting for the network."""
 
@@ -282,7 +300,7 @@ class APIClient(_Client):
 
     def send(self, request: APIRequest[T]) -> T:
         """Send a request, repeating it as the retry policy says, and give its result."""
-        retrying = Retrying(**retry_policy(self.settings.max_retries))
+        retrying = Retrying(**self.settings.retry_policy.tenacity_options(_announce_retry))
         return cast("T", retrying(self.attempt, request))
 
     def attempt(self, request: APIRequest[T]) -> T:
@@ -338,7 +356,7 @@ class AsyncAPIClient(_Client):
 
     async def send(self, request: APIRequest[T]) -> T:
         """Send a request, repeating it as the retry policy says, and give its result."""
-        retrying = AsyncRetrying(**retry_policy(self.settings.max_retries))
+        retrying = AsyncRetrying(**self.settings.retry_policy.tenacity_options(_announce_retry))
         return cast("T", await retrying(self.attempt, request))
 
     async def attempt(self, request: APIRequest[T]) -> T:
@@ -362,7 +380,9 @@ class AsyncAPIClient(_Client):
         """Leave the client; the last user closes its connections."""
         self._users -= 1
         if self._users <= 0:
-            _shared_clients.get(self.loop, {}).pop(self.settings, None)
+            shared = _shared_clients.get(self.loop, {})
+            if shared.get(self.settings) is self:
+                del shared[self.settings]
             while self._idle:
                 await self._idle.pop().aclose()
 

@@ -9,7 +9,12 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from airflow_provider_zelto.api_client import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, ClientSettings
+from airflow_provider_zelto.api_client import (
+    DEFAULT_MAX_RETRIES,
+    DEFAULT_TIMEOUT,
+    ClientSettings,
+    RetryPolicy,
+)
 from airflow_provider_zelto.arguments import refuse
 from airflow_provider_zelto.exceptions import InvalidConnectionError
 from airflow_provider_zelto.services import Service
@@ -130,9 +135,10 @@ def _read_extra(extra: Mapping[str, Any]) -> dict[str, Any]:
     # Forms save a field left empty as "" or null: both mean "not set".
     given = {name: value for name, value in extra.items() if value is not None and value != ""}
     try:
-        return _Extra.model_validate(given).model_dump()
+        options = _Extra.model_validate(given).model_dump()
     except ValidationError as error:
         raise ValueError("; ".join(map(_describe, error.errors(include_url=False)))) from None
+    return {"retry_policy": RetryPolicy(options.pop("max_retries")), **options}
 
 
 def _describe(problem: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_zelto.api_client import APIClient, APIRequest
+from airflow_provider_zelto.api_client import APIClient, APIRequest, RetryPolicy
 from airflow_provider_zelto.exceptions import (
     APIError,
     AuthenticationError,
@@ -136,7 +136,7 @@ class ZeltoHook(APIHook):
         :return: whether the connection works, and what was found in words.
         """
         try:
-            with APIClient(replace(self.get_conn().settings, max_retries=0)) as client:
+            with APIClient(replace(self.get_conn().settings, retry_policy=RetryPolicy(0))) as client:
                 client.send(_list_request(_NO_CALL))
         except NotFoundError:
             pass
