@@ -376,6 +376,12 @@ class AsyncAPIClient(_Client):
                 self._idle.append(transport)
         return read_response(self.settings, request, response)
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.aclose()
+
     async def aclose(self) -> None:
         """Leave the client; the last user closes its connections."""
         self._users -= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NoReturn, Self
@@ -121,10 +122,24 @@ def label_list(value: Any) -> frozenset[str] | None:
     return frozenset(map(text(*LABEL_LENGTHS), found))
 
 
-def whole_number(value: Any) -> int:
-    """Take a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        refuse("a whole number of at least 1")
+def whole_number(minimum: int, maximum: int | None = None) -> Callable[[Any], int]:
+    """Make a validator of whole numbers."""
+    limit = f"a whole number of at least {minimum}"
+    if maximum is not None:
+        limit = f"a whole number from {minimum} to {maximum}"
+
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+            refuse(limit)
+        return value if maximum is None or value <= maximum else refuse(limit)
+
+    return check
+
+
+def rate(value: Any) -> float:
+    """Take a number above 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        refuse("a number above 0")
     return value
 
 

@@ -32,7 +32,7 @@ class MetricsCondition(MetricsSelection):
     :ivar updated_after: earliest ``updatedAt`` that counts, inclusive; None for any.
     """
 
-    min_count: Annotated[int, BeforeValidator(whole_number)] = 1
+    min_count: Annotated[int, BeforeValidator(whole_number(1))] = 1
     updated_after: Annotated[datetime | None, BeforeValidator(point_in_time)] = None
 
     @classmethod

@@ -43,6 +43,14 @@ class InvalidConnectionError(AirflowFailException, ValueError):
     """The Airflow connection cannot be used as it is: the message names its id, the field and the fix."""
 
 
+class TooManyRejectsError(AirflowFailException):
+    """More rows of a batch were rejected than ``max_rejects`` allows; the task is not retried."""
+
+
+class BatchStoppedError(AirflowException):
+    """A batch was stopped from outside before its end; a retry goes on with it."""
+
+
 class APIError(AirflowException):
     """
     A request to a service failed. The task is retried unless a subclass says otherwise.

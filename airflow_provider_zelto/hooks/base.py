@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_provider_zelto.api_client import APIClient, AsyncAPIClient
+from airflow_provider_zelto.api_client import APIClient, AsyncAPIClient, ClientSettings
 from airflow_provider_zelto.connection import client_settings
 from airflow_provider_zelto.get_provider_info import connection_type_info
 from airflow_provider_zelto.services import Service
@@ -31,11 +31,19 @@ class APIHook(BaseHook):
         self._client: APIClient | None = None
         self._async_client: AsyncAPIClient | None = None
 
+    def get_settings(self) -> ClientSettings:
+        """
+        Read the connection.
+
+        :raises InvalidConnectionError: naming the connection, the field and the limit.
+        """
+        connection = self.get_connection(self._conn_id)
+        return client_settings(self.service, connection, connection.extra_dejson)
+
     def get_conn(self) -> APIClient:
         """Give the pooled client, made on first use."""
         if self._client is None:
-            connection = self.get_connection(self._conn_id)
-            self._client = APIClient(client_settings(self.service, connection, connection.extra_dejson))
+            self._client = APIClient(self.get_settings())
             self._close_client = weakref.finalize(self, self._client.close)
         return self._client
 

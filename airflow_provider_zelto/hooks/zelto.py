@@ -76,16 +76,16 @@ class ZeltoHook(APIHook):
         :raises InvalidMetricError: when an argument breaks a limit; nothing is sent then.
         :raises APIError: when the request fails, after repeating it where that can help.
         """
-        request = _submit_request(
-            conversation_id=conversation_id,
-            label=label,
-            verdict=verdict,
-            score=score,
-            note=note,
-            metric_id=metric_id,
-            external_id=external_id,
-        )
-        return self.get_conn().send(request)
+        metric = {
+            "conversation_id": conversation_id,
+            "label": label,
+            "verdict": verdict,
+            "score": score,
+            "note": note,
+            "metric_id": metric_id,
+            "external_id": external_id,
+        }
+        return self.get_conn().send(submit_request(NewCustomerMetric.check(metric)))
 
     async def asubmit_customer_metric(
         self,
@@ -99,15 +99,16 @@ class ZeltoHook(APIHook):
         external_id: str | None = None,
     ) -> CustomerMetric:
         """Do as :meth:`submit_customer_metric` does, from an event loop."""
-        request = _submit_request(
-            conversation_id=conversation_id,
-            label=label,
-            verdict=verdict,
-            score=score,
-            note=note,
-            metric_id=metric_id,
-            external_id=external_id,
-        )
+        metric = {
+            "conversation_id": conversation_id,
+            "label": label,
+            "verdict": verdict,
+            "score": score,
+            "note": note,
+            "metric_id": metric_id,
+            "external_id": external_id,
+        }
+        request = submit_request(NewCustomerMetric.check(metric))
         return await (await self.aget_conn()).send(request)
 
     def list_customer_metrics(self, conversation_id: str) -> list[CustomerMetric]:
@@ -122,11 +123,11 @@ class ZeltoHook(APIHook):
         :raises NotFoundError: when the key's organization has no such call (yet).
         :raises APIError: when the request fails otherwise, after repeating it where that can help.
         """
-        return self.get_conn().send(_list_request(conversation_id))
+        return self.get_conn().send(list_request(conversation_id))
 
     async def alist_customer_metrics(self, conversation_id: str) -> list[CustomerMetric]:
         """Do as :meth:`list_customer_metrics` does, from an event loop."""
-        request = _list_request(conversation_id)
+        request = list_request(conversation_id)
         return await (await self.aget_conn()).send(request)
 
     def test_connection(self) -> tuple[bool, str]:
@@ -137,7 +138,7 @@ class ZeltoHook(APIHook):
         """
         try:
             with APIClient(replace(self.get_conn().settings, retry_policy=RetryPolicy(0))) as client:
-                client.send(_list_request(_NO_CALL))
+                client.send(list_request(_NO_CALL))
         except NotFoundError:
             pass
         except AuthenticationError:
@@ -149,8 +150,8 @@ class ZeltoHook(APIHook):
         return True, "Zelto accepted the API key, and metrics are enabled for its organization."
 
 
-def _submit_request(**arguments: Any) -> APIRequest[CustomerMetric]:
-    metric = NewCustomerMetric.check(arguments)
+def submit_request(metric: NewCustomerMetric) -> APIRequest[CustomerMetric]:
+    """Make the request that submits a metric."""
     return APIRequest(
         "POST",
         _path(metric.conversation_id),
@@ -160,7 +161,12 @@ def _submit_request(**arguments: Any) -> APIRequest[CustomerMetric]:
     )
 
 
-def _list_request(conversation_id: str) -> APIRequest[list[CustomerMetric]]:
+def list_request(conversation_id: str) -> APIRequest[list[CustomerMetric]]:
+    """
+    Make the request that lists a call's metrics.
+
+    :raises InvalidMetricError: when the id is no UUID.
+    """
     call = Call.check({"conversation_id": conversation_id}).conversation_id
     return APIRequest("GET", _path(call), about=f"call {call}", read=_read_list)
 

@@ -1,15 +1,21 @@
-"""Operators for Zelto: submit a call's metric, list a call's metrics."""
+"""Operators for Zelto: submit one metric or many, list a call's metrics, export those of many calls."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_zelto.arguments import is_templated
 from airflow_provider_zelto.conditions import MetricsSelection, with_labels
+from airflow_provider_zelto.export import Export, ExportOptions, ExportSummary
 from airflow_provider_zelto.hooks.zelto import ZeltoHook
 from airflow_provider_zelto.models import CustomerMetric, NewCustomerMetric
+from airflow_provider_zelto.operators.base import BatchOperator
+from airflow_provider_zelto.rows import Row, file_format, lines_of_file, rows_of_file
+from airflow_provider_zelto.submission import Submission, SubmissionOptions, SubmissionSummary
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -149,3 +155,134 @@ class ListCustomerMetricsOperator(BaseOperator):
 
     def _selection(self) -> dict[str, Any]:
         return {"conversation_id": self.conversation_id, "labels": self.labels}
+
+
+class SubmitRowsOperator(BatchOperator):
+    """
+    Base of the operators that submit one metric for each of many rows.
+
+    :param dry_run: validate and count the rows, and send nothing. Default: False.
+    """
+
+    def __init__(self, *, dry_run: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._dry_run = dry_run  # BaseOperator has a method dry_run
+        SubmissionOptions.check_literals(self._options())
+
+    def _options(self) -> dict[str, Any]:
+        return {**super()._options(), "dry_run": self._dry_run}
+
+    def _submit(
+        self, context: Context, open_rows: Callable[[], Iterable[Row]], total: int | None = None
+    ) -> SubmissionSummary:
+        self._batch_run = submission = Submission(
+            SubmissionOptions.check(self._options()),
+            total=total,
+            **self._run_arguments(context, keeps_progress=not self._dry_run),
+        )
+        return submission.submit(open_rows)
+
+
+class BulkSubmitCustomerMetricsOperator(SubmitRowsOperator):
+    """
+    Submit thousands of metrics from one task: from a list, or from a file that is read as a stream.
+
+    Columns are named as the arguments of :class:`SubmitCustomerMetricOperator` (``conversation_id``,
+    ``label``, ``verdict``, ``score``, ``note``, ``metric_id``, ``external_id``) or as in the API
+    (``conversationId``, …). Each row is validated before it is sent. A row is rejected when it is not valid,
+    or when Zelto answers 400 or 404; 401 and 403 stop the batch at once. Of rows for the same call and label
+    the last wins. A 429 pauses the whole batch for as long as ``Retry-After`` says. On Airflow 3.3 and newer
+    a retry goes on where the last try stopped; before that it sends everything again, which is safe because
+    submitting replaces. API page: "Submit a customer metric".
+
+    :param metrics: list of dicts, or the URI of a ``.jsonl``, ``.csv`` or (with pyarrow) ``.parquet`` file
+        anywhere ObjectStoragePath reaches (templated).
+    :param concurrency: how many requests are under way at once, 1–256. Default: 16.
+    :param max_requests_per_second: at most so many requests start in a second. Default: no limit.
+    :param max_rejects: more rejected rows than this stop the batch, and fail the task without a retry; None
+        for no limit. Default: 0.
+    :param rejects_path: where rejected rows are written as JSON Lines with ``row_number``, ``row`` and
+        ``reason`` (templated). Default: nowhere.
+    :param dry_run: validate and count the rows, and send nothing. Default: False.
+    :param zelto_conn_id: id of the connection (templated). Default: ``zelto_default``.
+    :return: XCom: ``submitted``, ``rejected``, ``resumed`` (rows an earlier try had stored), ``seconds`` and
+        ``rejects_path``; never the rows.
+    :raises InvalidMetricError: when an argument or a column is wrong; the task is not retried.
+    :raises TooManyRejectsError: with the first few rejects; the task is not retried.
+    :raises APIError: what stopped the batch.
+    """
+
+    template_fields: Sequence[str] = ("metrics", "rejects_path", "zelto_conn_id")
+    ui_color = "#d9efe6"
+
+    def __init__(self, *, metrics: Iterable[Mapping[str, Any]] | str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.metrics = metrics
+        if isinstance(metrics, str) and not is_templated(metrics):
+            file_format(metrics)
+
+    def execute(self, context: Context) -> SubmissionSummary:
+        """Submit the rows and return the summary."""
+        metrics = self.metrics
+        if isinstance(metrics, str):
+            file_format(metrics)
+            return self._submit(context, partial(rows_of_file, metrics, NewCustomerMetric.model_fields))
+        total = len(metrics) if isinstance(metrics, Sized) else None
+        return self._submit(context, lambda: metrics, total)
+
+
+class ExportCustomerMetricsOperator(BatchOperator):
+    """
+    Write the metrics of many calls to a JSON Lines file, one metric a line, in the order of the calls.
+
+    The file appears whole or not at all. A call that Zelto does not know is rejected, like an id that is no
+    UUID. API page: "List a call's customer metrics".
+
+    :param conversation_ids: list of the calls' UUIDs, or the URI of a text file with one a line (templated).
+    :param path: the file to write, anywhere ObjectStoragePath reaches (templated).
+    :param labels: list of labels to narrow the export to (templated). Default: all.
+    :param concurrency: how many requests are under way at once, 1–256. Default: 16.
+    :param max_requests_per_second: at most so many requests start in a second. Default: no limit.
+    :param max_rejects: more rejected calls than this stop the export, and fail the task without a retry; None
+        for no limit. Default: None.
+    :param rejects_path: where rejected calls are written as JSON Lines with ``row_number``, ``row`` (the id)
+        and ``reason`` (templated). Default: nowhere.
+    :param zelto_conn_id: id of the connection (templated). Default: ``zelto_default``.
+    :return: XCom: ``path``, ``calls`` and ``metrics`` (how many were written), ``rejected``,
+        ``first_rejected`` (ids of at most 20 of them), ``seconds`` and ``rejects_path``.
+    :raises InvalidMetricError: when an argument is wrong; the task is not retried.
+    :raises TooManyRejectsError: with the first few rejects; the task is not retried.
+    :raises APIError: what stopped the export.
+    """
+
+    template_fields: Sequence[str] = ("conversation_ids", "path", "labels", "rejects_path", "zelto_conn_id")
+    ui_color = "#d9efe6"
+
+    def __init__(
+        self,
+        *,
+        conversation_ids: Iterable[str] | str,
+        path: str,
+        labels: Sequence[str] | None = None,
+        max_rejects: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(max_rejects=max_rejects, **kwargs)
+        self.conversation_ids = conversation_ids
+        self.path = path
+        self.labels = labels
+        ExportOptions.check_literals(self._options())
+
+    def execute(self, context: Context) -> ExportSummary:
+        """Write the file and return the summary."""
+        calls = self.conversation_ids
+        self._batch_run = export = Export(
+            ExportOptions.check(self._options()),
+            total=len(calls) if isinstance(calls, Sized) and not isinstance(calls, str) else None,
+            # A file that appears whole or not at all has no half to go on from.
+            **self._run_arguments(context, keeps_progress=False),
+        )
+        return export.write(partial(lines_of_file, calls) if isinstance(calls, str) else lambda: calls)
+
+    def _options(self) -> dict[str, Any]:
+        return {**super()._options(), "path": self.path, "labels": self.labels}

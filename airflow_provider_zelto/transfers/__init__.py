@@ -1,0 +1,1 @@
+"""Airflow transfers of this provider: metrics from elsewhere into Zelto."""
