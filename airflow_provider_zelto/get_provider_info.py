@@ -54,6 +54,14 @@ _CONNECTION_TYPES: list[dict[str, Any]] = [
 ]
 
 
+def _transfer(source: str, module: str) -> dict[str, str]:
+    return {
+        "source-integration-name": source,
+        "target-integration-name": "Zelto",
+        "python-module": f"{_PACKAGE}.transfers.{module}",
+    }
+
+
 def _modules(kind: str) -> list[dict[str, Any]]:
     return [{"integration-name": "Zelto", "python-modules": [f"{_PACKAGE}.{kind}.zelto"]}]
 
@@ -68,6 +76,7 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": "Zelto", "external-doc-url": "https://docs.zelto.ai", "tags": ["service"]}
         ],
         **{kind: _modules(kind) for kind in ("hooks", "operators", "sensors", "triggers")},
+        "transfers": [_transfer("Common SQL", "sql_to_zelto")],
         "connection-types": _CONNECTION_TYPES,
     }
 

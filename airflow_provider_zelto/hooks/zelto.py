@@ -137,7 +137,7 @@ class ZeltoHook(APIHook):
         :return: whether the connection works, and what was found in words.
         """
         try:
-            with APIClient(replace(self.get_conn().settings, retry_policy=RetryPolicy(0))) as client:
+            with APIClient(replace(self.get_settings(), retry_policy=RetryPolicy(0))) as client:
                 client.send(list_request(_NO_CALL))
         except NotFoundError:
             pass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -227,8 +227,8 @@ class BulkSubmitCustomerMetricsOperator(SubmitRowsOperator):
         if isinstance(metrics, str):
             file_format(metrics)
             return self._submit(context, partial(rows_of_file, metrics, NewCustomerMetric.model_fields))
-        total = len(metrics) if isinstance(metrics, Sized) else None
-        return self._submit(context, lambda: metrics, total)
+        rows = list(metrics)  # an XCom of a mapped task reads itself bit by bit, from this thread only
+        return self._submit(context, lambda: rows, len(rows))
 
 
 class ExportCustomerMetricsOperator(BatchOperator):
@@ -275,14 +275,21 @@ class ExportCustomerMetricsOperator(BatchOperator):
 
     def execute(self, context: Context) -> ExportSummary:
         """Write the file and return the summary."""
-        calls = self.conversation_ids
+        if isinstance(self.conversation_ids, str):
+            return self._export(context, partial(lines_of_file, self.conversation_ids))
+        calls = list(self.conversation_ids)
+        return self._export(context, lambda: calls, len(calls))
+
+    def _export(
+        self, context: Context, open_rows: Callable[[], Iterable[str]], total: int | None = None
+    ) -> ExportSummary:
         self._batch_run = export = Export(
             ExportOptions.check(self._options()),
-            total=len(calls) if isinstance(calls, Sized) and not isinstance(calls, str) else None,
+            total=total,
             # A file that appears whole or not at all has no half to go on from.
             **self._run_arguments(context, keeps_progress=False),
         )
-        return export.write(partial(lines_of_file, calls) if isinstance(calls, str) else lambda: calls)
+        return export.write(open_rows)
 
     def _options(self) -> dict[str, Any]:
         return {**super()._options(), "path": self.path, "labels": self.labels}
