@@ -1,0 +1,29 @@
+"""The ASGI application: services on the wire, the control API and the page beside them."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from airflow_provider_zelto.emulator.control import Control
+from airflow_provider_zelto.emulator.control_api import ERROR_HANDLERS, ControlAPI
+from airflow_provider_zelto.emulator.page import Page
+
+
+def create_app(control: Control) -> ASGIApp:
+    """Return the emulator as an ASGI application."""
+    own = Starlette(
+        routes=[*Page(control).routes(), ControlAPI(control).routes()], exception_handlers=ERROR_HANDLERS
+    )
+    services = control.apps
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        if path == "/" or path.startswith("/_emulator"):
+            await own(scope, receive, send)
+            return
+        # Past Starlette: a service takes every path and method, and load tests count each microsecond.
+        service = next((app for app in services if path.startswith(f"{app.prefix}/")), services[-1])
+        await service(scope, receive, send)
+
+    return app
