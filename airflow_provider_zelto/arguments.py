@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NoReturn, Self
@@ -112,14 +113,45 @@ def text(minimum: int, maximum: int) -> Callable[[Any], str]:
     return check
 
 
-def label_list(value: Any) -> frozenset[str] | None:
-    """Take a list of labels, or None for any label."""
-    if value is None:
-        return None
+def identifier(minimum: int, maximum: int) -> Callable[[Any], str]:
+    """Make a validator of ids that go into a path: letters, digits, ``-`` and ``_`` only."""
+    pattern = re.compile(rf"[0-9A-Za-z_-]{{{minimum},{maximum}}}")
+    limit = f"an id of {minimum} to {maximum} letters, digits, - and _"
+
+    def check(value: Any) -> str:
+        return value if isinstance(value, str) and pattern.fullmatch(value) else refuse(limit)
+
+    return check
+
+
+def one_of(*choices: str) -> Callable[[Any], str]:
+    """Make a validator of a choice."""
+
+    def check(value: Any) -> str:
+        return (
+            value if isinstance(value, str) and value in choices else refuse(f"one of {', '.join(choices)}")
+        )
+
+    return check
+
+
+def boolean(value: Any) -> bool:
+    """Take True or False, and the text that a template renders them to."""
+    truth = {True: True, False: False, "True": True, "False": False}
+    return truth[value] if isinstance(value, bool | str) and value in truth else refuse("True or False")
+
+
+def names(value: Any) -> frozenset[str]:
+    """Take a list of at least one name."""
     # A template renders a list as text unless the DAG renders native objects, and text is iterable too.
     if isinstance(value, str | bytes) or not isinstance(value, Iterable) or not (found := list(value)):
-        refuse("a list of at least one label (a template needs render_template_as_native_obj=True for that)")
+        refuse("a list of at least one name (a template needs render_template_as_native_obj=True for that)")
     return frozenset(map(text(*LABEL_LENGTHS), found))
+
+
+def optional_names(value: Any) -> frozenset[str] | None:
+    """Take a list of at least one name, or None for any name."""
+    return None if value is None else names(value)
 
 
 def whole_number(minimum: int, maximum: int | None = None) -> Callable[[Any], int]:

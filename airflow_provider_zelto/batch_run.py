@@ -51,9 +51,9 @@ class BatchOptions(Arguments):
     rejects_path: str | None = None
 
 
-class BatchRun(ABC, Generic[T]):
+class JobRun(ABC, Generic[T]):
     """
-    Send one request for each row, and account for every row.
+    Send the jobs that rows give, and account for every row.
 
     :param options: how to send.
     :param settings: reads the connection; called once, in the main thread, and only if anything is sent.
@@ -90,12 +90,8 @@ class BatchRun(ABC, Generic[T]):
         self._started = time.monotonic()
 
     @abstractmethod
-    def make_job(self, number: int, row: Any) -> Job[T]:
-        """
-        Make a row's request.
-
-        :raises ValueError: with the reason why the row is rejected.
-        """
+    def jobs(self, open_rows: Callable[[], Iterable[Any]]) -> AsyncGenerator[Job[T], None]:
+        """Read the rows and give their jobs; rejects rows that give none."""
 
     def take(self, job: Job[T], result: T) -> None:
         """Take note of an answer."""
@@ -104,11 +100,6 @@ class BatchRun(ABC, Generic[T]):
     def sends(self) -> bool:
         """Tell whether rows are sent at all."""
         return True
-
-    @property
-    def is_far_ahead(self) -> bool:
-        """Tell whether so many rows wait for an earlier one that memory wants a pause in reading."""
-        return self._checkpoint.is_far_ahead
 
     @property
     def seconds(self) -> float:
@@ -168,7 +159,7 @@ class BatchRun(ABC, Generic[T]):
         thread.result()
 
     async def _main(self, settings: ClientSettings | None, open_rows: Callable[[], Iterable[Any]]) -> None:
-        jobs = self._jobs(open_rows)
+        jobs = self.jobs(open_rows)
         if settings is None:
             async with aclosing(jobs):
                 async for _ in jobs:
@@ -198,35 +189,6 @@ class BatchRun(ABC, Generic[T]):
         else:
             self.take(job, outcome.result)  # type: ignore[arg-type]  # an outcome without error has one
             self._checkpoint.done(job.number)
-
-    async def _jobs(self, open_rows: Callable[[], Iterable[Any]]) -> AsyncGenerator[Job[T], None]:
-        number = 0
-        async with aclosing(read_ahead(open_rows)) as chunks:
-            async for chunk in chunks:
-                for row in chunk:
-                    number += 1
-                    while self.is_far_ahead:
-                        await asyncio.sleep(0.05)
-                    if (job := self._job(number, row)) is not None:
-                        yield job
-        self._checkpoint.end(number)
-
-    def _job(self, number: int, row: Any) -> Job[T] | None:
-        dealt_with = self._checkpoint.read(number, row)
-        try:
-            if isinstance(row, BrokenRow):
-                raise ValueError(row.reason)
-            if dealt_with and (refusal := self._checkpoint.refusal(number)):
-                raise ValueError(refusal)
-            job = self.make_job(number, row)
-        except ValueError as error:
-            self.reject(number, row, str(error))
-        else:
-            if not dealt_with:
-                return job
-            self.resumed += 1
-        self._checkpoint.done(number)
-        return None
 
     def reject(self, number: int, row: Any, reason: str) -> None:
         """Take note of a row that is not, or was not, to be had."""
@@ -267,3 +229,50 @@ class BatchRun(ABC, Generic[T]):
         if self._total is not None and rows_per_second and through < self._total:
             parts.append(f"{(self._total - through) / rows_per_second:.0f} s left of {self._total} rows")
         return ", ".join(parts)
+
+
+class BatchRun(JobRun[T]):
+    """Send one request for each row."""
+
+    @abstractmethod
+    def make_job(self, number: int, row: Any) -> Job[T]:
+        """
+        Make a row's request.
+
+        :raises ValueError: with the reason why the row is rejected.
+        """
+
+    @property
+    def is_far_ahead(self) -> bool:
+        """Tell whether so many rows wait for an earlier one that memory wants a pause in reading."""
+        return self._checkpoint.is_far_ahead
+
+    async def jobs(self, open_rows: Callable[[], Iterable[Any]]) -> AsyncGenerator[Job[T], None]:
+        """Read the rows, leave out those that an earlier try has dealt with, and make the requests."""
+        number = 0
+        async with aclosing(read_ahead(open_rows)) as chunks:
+            async for chunk in chunks:
+                for row in chunk:
+                    number += 1
+                    while self.is_far_ahead:
+                        await asyncio.sleep(0.05)
+                    if (job := self._job(number, row)) is not None:
+                        yield job
+        self._checkpoint.end(number)
+
+    def _job(self, number: int, row: Any) -> Job[T] | None:
+        dealt_with = self._checkpoint.read(number, row)
+        try:
+            if isinstance(row, BrokenRow):
+                raise ValueError(row.reason)
+            if dealt_with and (refusal := self._checkpoint.refusal(number)):
+                raise ValueError(refusal)
+            job = self.make_job(number, row)
+        except ValueError as error:
+            self.reject(number, row, str(error))
+        else:
+            if not dealt_with:
+                return job
+            self.resumed += 1
+        self._checkpoint.done(number)
+        return None

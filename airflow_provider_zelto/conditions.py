@@ -10,18 +10,27 @@ from typing import Annotated, Any
 from airflow.providers.common.compat.sdk import AirflowFailException
 from pydantic import BeforeValidator
 
-from airflow_provider_zelto.arguments import label_list, parse_time, point_in_time, whole_number
+from airflow_provider_zelto.arguments import (
+    Arguments,
+    names,
+    one_of,
+    optional_names,
+    parse_time,
+    point_in_time,
+    whole_number,
+)
 from airflow_provider_zelto.exceptions import APIError, FieldError, NotFoundError
-from airflow_provider_zelto.models import Call, CustomerMetric
+from airflow_provider_zelto.models import Call, Chat, CovalConversation, CovalMetric, CustomerMetric
 
 MAX_CONSECUTIVE_FAILURES = 10
+COVAL_FINAL_STATUSES = frozenset({"COMPLETED", "SKIPPED", "FAILED", "CANCELLED"})
 _LONGEST_PAUSE = 60.0  # seconds
 
 
 class MetricsSelection(Call):
     """Some of a call's metrics: those with one of ``labels``, or all of them where that is None."""
 
-    labels: Annotated[frozenset[str] | None, BeforeValidator(label_list)] = None
+    labels: Annotated[frozenset[str] | None, BeforeValidator(optional_names)] = None
 
 
 class MetricsCondition(MetricsSelection):
@@ -63,6 +72,75 @@ class MetricsCondition(MetricsSelection):
             "min_count": self.min_count,
             "updated_after": self.updated_after.isoformat() if self.updated_after else None,
         }
+
+
+class SourceCondition(Arguments):
+    """
+    What a wait for another service's metrics asks for: each by its name, for more may come in a later wave.
+
+    :ivar on_missing_value: what a metric that was computed without a value, or failed, does to the wait.
+    """
+
+    on_missing_value: Annotated[str, BeforeValidator(one_of("succeed", "fail", "skip"))] = "fail"
+
+    def is_over(self, states: Mapping[str, bool | None]) -> bool:
+        """
+        Tell whether the wait is over.
+
+        :param states: for each metric waited for: True with a value, False when it will never have one, None
+            while it is being computed.
+        """
+        given_up = False in states.values() and self.on_missing_value != "succeed"
+        return given_up or None not in states.values()
+
+
+class ChatMetricsCondition(SourceCondition, Chat):
+    """A wait for metrics of a Roark chat, by their slugs."""
+
+    slugs: Annotated[frozenset[str], BeforeValidator(names)]
+
+    def met_by(self, metrics: Iterable[dict[str, Any]]) -> list[dict[str, Any]] | None:
+        """Give the metrics waited for when the wait is over; else None."""
+        found = [metric for metric in metrics if metric.get("slug") in self.slugs]
+        return found if self.is_over(self.states(found)) else None
+
+    def states(self, metrics: Iterable[Mapping[str, Any]]) -> dict[str, bool | None]:
+        """Judge each slug: a metric that Roark is still computing is not in the list at all."""
+        states: dict[str, bool | None] = dict.fromkeys(sorted(self.slugs))
+        for metric in metrics:
+            has_value = any(value.get("value") is not None for value in metric.get("values", ()))
+            states[metric["slug"]] = has_value or bool(states[metric["slug"]])
+        return states
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the arguments that make this condition again, as JSON data."""
+        return {**self.model_dump(), "slugs": sorted(self.slugs)}
+
+
+class ConversationMetricsCondition(SourceCondition, CovalConversation):
+    """A wait for metric outputs of a Coval conversation, by their metric ids."""
+
+    metric_ids: Annotated[frozenset[str], BeforeValidator(names)]
+
+    def met_by(self, rows: Iterable[CovalMetric]) -> list[CovalMetric] | None:
+        """Give the outputs waited for when the wait is over; else None."""
+        found = [row for row in rows if row["metric_id"] in self.metric_ids]
+        return found if self.is_over(self.states(found)) else None
+
+    def states(self, rows: Iterable[CovalMetric]) -> dict[str, bool | None]:
+        """Judge each metric id: one with an output in any but a final status is still being computed."""
+        states: dict[str, bool | None] = dict.fromkeys(sorted(self.metric_ids))
+        under_way = set()
+        for row in rows:
+            if row["status"] not in COVAL_FINAL_STATUSES:
+                under_way.add(row["metric_id"])
+            has_value = row["status"] == "COMPLETED" and row.get("value") is not None
+            states[row["metric_id"]] = has_value or bool(states[row["metric_id"]])
+        return {name: None if name in under_way else state for name, state in states.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the arguments that make this condition again, as JSON data."""
+        return {**self.model_dump(), "metric_ids": sorted(self.metric_ids)}
 
 
 def with_labels(metrics: Iterable[CustomerMetric], labels: Collection[str] | None) -> list[CustomerMetric]:

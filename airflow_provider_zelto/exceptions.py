@@ -43,6 +43,14 @@ class InvalidConnectionError(AirflowFailException, ValueError):
     """The Airflow connection cannot be used as it is: the message names its id, the field and the fix."""
 
 
+class MissingValueError(AirflowFailException):
+    """A metric was computed without a value, or failed: waiting on is no use, and the task is not retried."""
+
+
+class SourceMetricError(AirflowException):
+    """A metric to be carried is not there, or not as its mapping says; the message names what there was."""
+
+
 class TooManyRejectsError(AirflowFailException):
     """More rows of a batch were rejected than ``max_rejects`` allows; the task is not retried."""
 

@@ -50,6 +50,8 @@ _CONNECTION_TYPES: list[dict[str, Any]] = [
     }
     for connection_type, name, base_url, key_source in [
         ("zelto", "Zelto", "https://api.zelto.ai", "Zelto: Settings → Integrations → API Call Upload"),
+        ("roark", "Roark", "https://api.roark.ai", "API token of the Roark project"),
+        ("coval", "Coval", "https://api.coval.dev", "API key of the Coval organization"),
     ]
 ]
 
@@ -63,7 +65,10 @@ def _transfer(source: str, module: str) -> dict[str, str]:
 
 
 def _modules(kind: str) -> list[dict[str, Any]]:
-    return [{"integration-name": "Zelto", "python-modules": [f"{_PACKAGE}.{kind}.zelto"]}]
+    return [
+        {"integration-name": name, "python-modules": [f"{_PACKAGE}.{kind}.{name.lower()}"]}
+        for name in ("Zelto", "Roark", "Coval")
+    ]
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -73,10 +78,16 @@ def get_provider_info() -> dict[str, Any]:
         "name": "Zelto",
         "description": "Submit call evaluations to `Zelto <https://zelto.ai>`__, wait for them, read them.",
         "integrations": [
-            {"integration-name": "Zelto", "external-doc-url": "https://docs.zelto.ai", "tags": ["service"]}
+            {"integration-name": "Zelto", "external-doc-url": "https://docs.zelto.ai", "tags": ["service"]},
+            {"integration-name": "Roark", "tags": ["service"]},
+            {"integration-name": "Coval", "tags": ["service"]},
         ],
         **{kind: _modules(kind) for kind in ("hooks", "operators", "sensors", "triggers")},
-        "transfers": [_transfer("Common SQL", "sql_to_zelto")],
+        "transfers": [
+            _transfer("Common SQL", "sql_to_zelto"),
+            _transfer("Roark", "roark_to_zelto"),
+            _transfer("Coval", "coval_to_zelto"),
+        ],
         "connection-types": _CONNECTION_TYPES,
     }
 

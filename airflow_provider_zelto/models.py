@@ -1,4 +1,4 @@
-"""What is sent to Zelto, validated before it leaves, and the shape of what comes back."""
+"""What is asked and sent, validated before it leaves, and the shape of what comes back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, TypeAdapter, V
 from pydantic.alias_generators import to_camel
 from typing_extensions import TypedDict  # pydantic refuses typing.TypedDict before Python 3.12
 
-from airflow_provider_zelto.arguments import LABEL_LENGTHS, Arguments, parse_time, refuse, text, uuid
+from airflow_provider_zelto.arguments import (
+    LABEL_LENGTHS,
+    Arguments,
+    identifier,
+    parse_time,
+    refuse,
+    text,
+    uuid,
+)
 from airflow_provider_zelto.exceptions import FieldError
 
 T = TypeVar("T")
@@ -38,6 +46,18 @@ class Call(Arguments):
     """A call, by the UUID of its conversation."""
 
     conversation_id: Annotated[str, BeforeValidator(uuid)]
+
+
+class Chat(Arguments):
+    """A chat in Roark, by its id."""
+
+    chat_id: Annotated[str, BeforeValidator(identifier(1, 64))]
+
+
+class CovalConversation(Arguments):
+    """A conversation in Coval, by its id."""
+
+    conversation_id: Annotated[str, BeforeValidator(identifier(22, 26))]
 
 
 class NewCustomerMetric(Call):
@@ -126,3 +146,43 @@ def _answer_reader(shape: type[T]) -> Callable[[Any], T]:
 
 read_customer_metric = _answer_reader(CustomerMetric)
 read_customer_metric_list = _answer_reader(CustomerMetricList)
+
+
+class RoarkMetrics(TypedDict):
+    """
+    The answer that lists a chat's metrics: definitions with their ``values``, or a flat list of values.
+
+    API page: "List chat metrics".
+    """
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]
+
+    data: list[dict[str, Any]]
+
+
+class CovalMetric(TypedDict):
+    """
+    A metric output as Coval gives it; statuses and kinds of value that are new pass through.
+
+    API page: "List conversation metrics".
+    """
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]
+
+    metric_output_id: str
+    metric_id: str
+    status: str
+    value: NotRequired[Any]
+
+
+class CovalPage(TypedDict):
+    """One page of a conversation's metric outputs."""
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]
+
+    metrics: list[CovalMetric]
+    next_page_token: NotRequired[str | None]
+
+
+read_roark_metrics = _answer_reader(RoarkMetrics)
+read_coval_page = _answer_reader(CovalPage)

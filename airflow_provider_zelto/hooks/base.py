@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from abc import abstractmethod
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_provider_zelto.api_client import APIClient, AsyncAPIClient, ClientSettings
+from airflow_provider_zelto.api_client import (
+    APIClient,
+    APIRequest,
+    AsyncAPIClient,
+    ClientSettings,
+    RetryPolicy,
+)
 from airflow_provider_zelto.connection import client_settings
+from airflow_provider_zelto.exceptions import (
+    APIError,
+    AuthenticationError,
+    InvalidConnectionError,
+    NotFoundError,
+    PermissionDeniedError,
+)
 from airflow_provider_zelto.get_provider_info import connection_type_info
 from airflow_provider_zelto.services import Service
 
@@ -60,6 +75,30 @@ class APIHook(BaseHook):
                 self._async_client = client
                 self._leave_async_client = weakref.finalize(self, client.close_soon)
         return self._async_client
+
+    @abstractmethod
+    def probe(self) -> APIRequest[Any]:
+        """Make the cheapest request that needs the key: nothing is found, but 404 shows the key accepted."""
+
+    def test_connection(self) -> tuple[bool, str]:
+        """
+        Try the connection with one request.
+
+        :return: whether it works, and what was found in words.
+        """
+        name = self.service.name
+        try:
+            with APIClient(replace(self.get_settings(), retry_policy=RetryPolicy(0))) as client:
+                client.send(self.probe())
+        except NotFoundError:
+            pass
+        except AuthenticationError:
+            return False, f"{name} refused the API key."
+        except PermissionDeniedError:
+            return False, f"{name} accepted the API key, but {self.service.not_allowed}."
+        except (APIError, InvalidConnectionError) as error:
+            return False, str(error)
+        return True, f"{name} accepted the API key."
 
     def close(self) -> None:
         """Close the pooled connections; the hook opens new ones when it is used again."""

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
-from airflow_provider_zelto.api_client import APIClient, APIRequest, RetryPolicy
-from airflow_provider_zelto.exceptions import (
-    APIError,
-    AuthenticationError,
-    InvalidConnectionError,
-    NotFoundError,
-    PermissionDeniedError,
-)
+from airflow_provider_zelto.api_client import APIRequest
 from airflow_provider_zelto.hooks.base import APIHook, connection_form_widgets, ui_field_behaviour
 from airflow_provider_zelto.models import (
     Call,
@@ -130,24 +122,9 @@ class ZeltoHook(APIHook):
         request = list_request(conversation_id)
         return await (await self.aget_conn()).send(request)
 
-    def test_connection(self) -> tuple[bool, str]:
-        """
-        Ask Zelto for the metrics of a call that cannot exist, which tells whether the key is accepted.
-
-        :return: whether the connection works, and what was found in words.
-        """
-        try:
-            with APIClient(replace(self.get_settings(), retry_policy=RetryPolicy(0))) as client:
-                client.send(list_request(_NO_CALL))
-        except NotFoundError:
-            pass
-        except AuthenticationError:
-            return False, "Zelto refused the API key."
-        except PermissionDeniedError:
-            return False, "Zelto accepted the API key, but metrics are not enabled for its organization."
-        except (APIError, InvalidConnectionError) as error:
-            return False, str(error)
-        return True, "Zelto accepted the API key, and metrics are enabled for its organization."
+    def probe(self) -> APIRequest[list[CustomerMetric]]:
+        """Ask for the metrics of a call that cannot exist."""
+        return list_request(_NO_CALL)
 
 
 def submit_request(metric: NewCustomerMetric) -> APIRequest[CustomerMetric]:

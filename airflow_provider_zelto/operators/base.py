@@ -13,7 +13,7 @@ from airflow_provider_zelto.hooks.zelto import ZeltoHook
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_zelto.batch_run import BatchRun
+    from airflow_provider_zelto.batch_run import JobRun
 
 
 class BatchOperator(BaseOperator):
@@ -45,7 +45,7 @@ class BatchOperator(BaseOperator):
         self.max_rejects = max_rejects
         self.rejects_path = rejects_path
         self.zelto_conn_id = zelto_conn_id
-        self._batch_run: BatchRun[Any] | None = None
+        self._batch_run: JobRun[Any] | None = None
 
     def on_kill(self) -> None:
         """Finish the requests under way and send nothing more."""

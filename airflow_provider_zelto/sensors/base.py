@@ -17,11 +17,18 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_zelto.conditions import MAX_CONSECUTIVE_FAILURES, Failures
+from airflow_provider_zelto.arguments import Arguments
+from airflow_provider_zelto.conditions import (
+    MAX_CONSECUTIVE_FAILURES,
+    ChatMetricsCondition,
+    ConversationMetricsCondition,
+    Failures,
+)
 from airflow_provider_zelto.exceptions import (
     APIError,
     InvalidConnectionError,
     InvalidMetricError,
+    MissingValueError,
     error_from_json,
 )
 from airflow_provider_zelto.hooks.base import APIHook
@@ -70,11 +77,11 @@ class PollSensor(BaseSensorOperator, Generic[H]):
 
     @abstractmethod
     def ask(self, hook: H) -> Any:
-        """Ask once; give what goes into XCom, or None to go on waiting."""
+        """Ask once; give what ends the wait, or None to go on waiting."""
 
     @abstractmethod
-    def describe(self, result: Any) -> str:
-        """Say in a log line what was found."""
+    def accept(self, result: Any) -> Any:
+        """Say in the log what was found, and give what goes into XCom; or raise what the finding means."""
 
     @cached_property
     def _hook(self) -> H:
@@ -88,11 +95,10 @@ class PollSensor(BaseSensorOperator, Generic[H]):
                 if not self.deferrable:
                     return super().execute(context)
                 result = self._ask_once()
-        except (APIError, InvalidMetricError, InvalidConnectionError) as error:
+                if result is not None:
+                    return self.accept(result)
+        except (APIError, InvalidMetricError, InvalidConnectionError, MissingValueError) as error:
             self._fail(error)
-        if result is not None:
-            self.log.info(self.describe(result))
-            return result
         self.defer(
             trigger=self.make_trigger(),
             method_name="execute_complete",
@@ -118,16 +124,15 @@ class PollSensor(BaseSensorOperator, Generic[H]):
                     return PokeReturnValue(False)
                 time.sleep(pause)
             else:
-                if result is not None:
-                    self.log.info(self.describe(result))
-                return PokeReturnValue(result is not None, result)
+                if result is None:
+                    return PokeReturnValue(False)
+                return PokeReturnValue(True, self.accept(result))
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Return what the trigger found, or raise the error it met."""
         if "error" in event:
             raise error_from_json(event["error"])
-        self.log.info(self.describe(event["result"]))
-        return event["result"]
+        return self.accept(event["result"])
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after a deferral; soft_fail and timeouts mean the same there in every Airflow version."""
@@ -140,6 +145,16 @@ class PollSensor(BaseSensorOperator, Generic[H]):
                 # Airflow 2 raises what it raises for a broken trigger, which would be retried.
                 self._fail(AirflowSensorTimeout(f"Nothing to be found within {self.timeout:g} s."))
             self._fail(error)
+
+    def polling(self) -> dict[str, Any]:
+        """Give the arguments that every trigger has."""
+        return {
+            "poke_interval": self.poke_interval,
+            "max_consecutive_failures": self.max_consecutive_failures,
+        }
+
+    def _arguments(self, condition: type[Arguments]) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in condition.model_fields}
 
     def _ask_once(self) -> Any:
         try:
@@ -165,3 +180,26 @@ class PollSensor(BaseSensorOperator, Generic[H]):
             return 0
         first = context["ti"].get_first_reschedule_date(context)
         return (datetime.now(UTC) - first).total_seconds() if first else 0
+
+
+class SourceSensor(PollSensor[H]):
+    """Base of the sensors that wait for named metrics, each of which may turn out to have no value."""
+
+    on_missing_value: str
+
+    @property
+    @abstractmethod
+    def condition(self) -> ChatMetricsCondition | ConversationMetricsCondition:
+        """What is waited for."""
+
+    def accept(self, result: Any) -> Any:
+        """Name the metrics in the log, and do with a missing value as ``on_missing_value`` says."""
+        states = self.condition.states(result)
+        missing = [name for name, has_value in states.items() if has_value is False]
+        if not missing or self.on_missing_value == "succeed":
+            self.log.info("Computed: %s; without a value: %s.", list(states), missing or "none")
+            return result
+        message = f"Computed without a value, or failed: {', '.join(missing)}."
+        if self.on_missing_value == "skip":
+            raise AirflowSkipException(message)
+        raise MissingValueError(message + " on_missing_value='succeed' takes them as they are.")

@@ -56,7 +56,7 @@ class CustomerMetricsSensor(PollSensor[ZeltoHook]):
         self.min_count = min_count
         self.updated_after = updated_after
         self.zelto_conn_id = zelto_conn_id
-        MetricsCondition.check_literals(self._arguments())
+        MetricsCondition.check_literals(self._arguments(MetricsCondition))
 
     def make_hook(self) -> ZeltoHook:
         """Make the hook for the connection."""
@@ -65,22 +65,18 @@ class CustomerMetricsSensor(PollSensor[ZeltoHook]):
     def make_trigger(self) -> CustomerMetricsTrigger:
         """Make the trigger that waits for the same."""
         return CustomerMetricsTrigger(
-            **MetricsCondition.check(self._arguments()).to_json(),
+            **MetricsCondition.check(self._arguments(MetricsCondition)).to_json(),
             zelto_conn_id=self.zelto_conn_id,
-            poke_interval=self.poke_interval,
-            max_consecutive_failures=self.max_consecutive_failures,
+            **self.polling(),
         )
 
     def ask(self, hook: ZeltoHook) -> list[CustomerMetric] | None:
         """Ask once; give the matching metrics when they are all there."""
-        condition = MetricsCondition.check(self._arguments())
+        condition = MetricsCondition.check(self._arguments(MetricsCondition))
         return condition.met_by(hook.list_customer_metrics(condition.conversation_id))
 
-    def describe(self, result: list[CustomerMetric]) -> str:
-        """Name the labels found."""
-        return (
-            f"Call {self.conversation_id} has what was waited for: {[metric['label'] for metric in result]}."
-        )
-
-    def _arguments(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in MetricsCondition.model_fields}
+    def accept(self, result: list[CustomerMetric]) -> list[CustomerMetric]:
+        """Name the labels found in the log."""
+        found = [metric["label"] for metric in result]
+        self.log.info("Call %s has what was waited for: %s.", self.conversation_id, found)
+        return result
