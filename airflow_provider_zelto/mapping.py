@@ -235,8 +235,8 @@ def map_metrics(
         if mapping.source not in found:
             there = ", ".join(sorted(found)) or "none"
             raise SourceMetricError(
-                f"There is no metric {mapping.source!r}, to be {mapping.label!r} in Zelto; there are: {there}."
-                " A metric that is still being computed is not there yet: wait for it with a sensor."
+                f"There is no metric {mapping.source!r}, to be {mapping.label!r} in Zelto; found: {there}. "
+                "A metric that is still being computed is not there yet: wait for it with a sensor."
             )
         if unfinished := [value for value in found[mapping.source] if not value.is_final]:
             raise SourceMetricError(

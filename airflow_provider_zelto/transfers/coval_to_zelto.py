@@ -27,8 +27,8 @@ class CovalToZeltoOperator(SourceToZeltoOperator):
     Carry metrics of a conversation in Coval to a call in Zelto, for one call or for many.
 
     A mapping is a dict with ``source`` (metric id), ``label`` and, if wanted, ``metric_id`` (the Zelto metric
-    it maps to). ``score_range=(low, high)`` gives the values that become 0 and 100 (high below low inverts); a
-    value outside is an error unless ``clamp=True``. ``pass_when`` says which values pass: ``{">=": 0.8}``,
+    it maps to). ``score_range=(low, high)`` gives the values that become 0 and 100 (high below low inverts);
+    a value outside is an error unless ``clamp=True``. ``pass_when`` says which values pass: ``{">=": 0.8}``,
     ``{"in": ["resolved"]}``, True. Several values for one metric are an error without ``aggregate``:
     ``mean``, ``min``, ``max``, ``last``, ``all_pass`` or ``any_pass``. A number is never taken for 0–100
     unless ``score_range`` says so.
