@@ -1,0 +1,57 @@
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# A name on PATH can be a shim that fails, so a Python counts only once it has run.
+USABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
+	$$python -c '$(USABLE)' 2>/dev/null && echo $$python && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo ui test check test-matrix bench docs build clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+$(READY): pyproject.toml airflow_provider_zelto/__init__.py
+	@$(or $(PYTHON),false) -c '$(USABLE)' 2>/dev/null || { \
+		echo "error: no usable Python 3.11 or newer$(if $(PYTHON), ($(PYTHON))): install python3 and python3-venv, or name one with PYTHON=..." >&2; \
+		exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev]'
+	@touch $@
+
+install: $(READY) ## Make .venv with the provider and everything the other targets use
+
+demo: $(READY) ## Run the example DAG on a throwaway Airflow against a local Zelto
+	$(BIN)/python -m tests.live.demo
+
+ui: $(READY) ## Open a local Airflow and a local Zelto in the browser until Ctrl-C
+	$(BIN)/python -m tests.live.ui
+
+test: $(READY) ## Run the tests with coverage
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+check: $(READY) docs ## Run the formatter, linter, type checker and the docs build
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test-matrix: $(READY) ## Run the tests on every supported Airflow and on the lowest versions allowed
+	$(BIN)/nox
+
+bench: $(READY) ## Measure imports and waits beside their peers
+	$(BIN)/python -m tests.bench
+
+docs: $(READY) ## Build the documentation into docs/_build/html, warnings are errors
+	$(BIN)/sphinx-build --quiet --nitpicky --fail-on-warning --keep-going docs docs/_build/html
+
+build: $(READY) ## Build the wheel and the sdist into dist and check them
+	rm -rf dist
+	$(BIN)/python -m build --installer uv
+	$(BIN)/twine check --strict dist/*
+
+clean: ## Remove everything the other targets made
+	rm -rf $(VENV) .nox dist docs/_build .airflow-ui .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
