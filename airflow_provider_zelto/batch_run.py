@@ -164,8 +164,6 @@ class JobRun(ABC, Generic[T]):
             async with aclosing(jobs):
                 async for _ in jobs:
                     self.done += 1
-                    if self._stop_asked or self._too_many_rejects:
-                        break
             return
         options = self.options
         async with AsyncAPIClient(replace(settings, retry_policy=PATIENT), options.concurrency) as client:
@@ -203,12 +201,19 @@ class JobRun(ABC, Generic[T]):
             self._batch.stop()
 
     @property
+    def _is_over(self) -> bool:
+        stopped = self._batch is not None and self._batch.stopped
+        return stopped or self._stop_asked or self._too_many_rejects
+
+    @property
     def _too_many_rejects(self) -> bool:
         return self.options.max_rejects is not None and self.rejected > self.options.max_rejects
 
     def _check_rejects(self) -> None:
         if not self._too_many_rejects:
             return
+        # The next try is the choice of a person, who may have made the refused rows acceptable by then.
+        self._checkpoint.clear()
         where = self.options.rejects_path
         raise TooManyRejectsError(
             f"{self.rejected} rows were rejected and max_rejects is {self.options.max_rejects} "
@@ -254,8 +259,11 @@ class BatchRun(JobRun[T]):
             async for chunk in chunks:
                 for row in chunk:
                     number += 1
-                    while self.is_far_ahead:
+                    # The row that all wait for never comes once the batch is over.
+                    while self.is_far_ahead and not self._is_over:
                         await asyncio.sleep(0.05)
+                    if self._is_over:
+                        return
                     if (job := self._job(number, row)) is not None:
                         yield job
         self._checkpoint.end(number)

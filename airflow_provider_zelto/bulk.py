@@ -21,8 +21,9 @@ from airflow_provider_zelto.exceptions import APIError, BadRequestError, NotFoun
 T = TypeVar("T")
 
 DEFAULT_CONCURRENCY = 16
-# A batch outlasts an API that is down for minutes: nobody wants to start 100,000 rows anew for that.
-PATIENT = RetryPolicy(max_retries=1000, budget=300, longest_retry_after=600)
+# A batch outlasts an API that is down for minutes: nobody wants to start 100,000 rows anew for that. A longer
+# Retry-After than the budget has room for is left to the task's own retry.
+PATIENT = RetryPolicy(max_retries=1000, budget=300, longest_retry_after=240)
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ class Pacer:
         self._holds_in_a_row = 0
         self._starts: deque[float] = deque(maxlen=200)
 
-    async def turn(self) -> None:
-        """Wait until one more request may start."""
+    async def turn(self) -> float:
+        """Wait until one more request may start; give the time when it does."""
         clock = asyncio.get_running_loop().time
         while True:
             now = clock()
@@ -82,10 +83,11 @@ class Pacer:
             self._next_start = start + 1 / self.rate(now)
             if start > now:
                 await self._sleep(start - now)
+            now = clock()
             # A hold that began during the sleep counts too.
-            if clock() >= self._held_until:
-                self._starts.append(clock())
-                return
+            if now >= self._held_until:
+                self._starts.append(now)
+                return now
 
     def rate(self, now: float) -> float:
         """Give the requests per second that are allowed now: after a slow-down they come back bit by bit."""
@@ -95,17 +97,27 @@ class Pacer:
         target = self._full_rate if self._full_rate != float("inf") else 2 * self._slowed_rate
         return self._slowed_rate + max(0.0, recovered) * (target - self._slowed_rate)
 
-    def hold(self, retry_after: float | None) -> None:
-        """Let nobody start for as long as the service asked, and go on slower than before."""
+    def hold(self, retry_after: float | None, started: float) -> None:
+        """
+        Let nobody start for as long as the service asked, and go on slower than before.
+
+        :param retry_after: seconds the service asked to wait, or None.
+        :param started: when the request started that was told so.
+        """
         now = asyncio.get_running_loop().time()
-        if now < self._held_until:  # told by several requests that were under way together
-            self._held_until = max(self._held_until, now + (retry_after or 0))
+        if started < self._held_until:  # it was under way together with one that was told so before
+            since = max(self._held_until, now)
+            self._hold_until(max(since, now + (retry_after or 0)), since)
             return
         self._slowed_rate = max(1.0, 0.75 * min(self.rate(now), self._observed_rate(now)))
         self._holds_in_a_row += 1
         pause = retry_after if retry_after is not None else min(2.0**self._holds_in_a_row, 30)
-        self._held_until = now + pause + random.uniform(0, 0.1)
-        self._slowed_at = self._held_until
+        self._hold_until(now + pause + random.uniform(0, 0.1), now)
+
+    def _hold_until(self, end: float, since: float) -> None:
+        # A pause is no sign of a slow service: it is left out of the rate observed.
+        self._starts = deque((start + end - since for start in self._starts), self._starts.maxlen)
+        self._held_until = self._slowed_at = end
 
     def relax(self) -> None:
         """Note that the service took a request."""
@@ -189,7 +201,9 @@ class Batch(Generic[T]):
                         self._raise_if_stopped()
                     await done.put(await self._send(job))
                 finally:
-                    mine.set_result(None)
+                    # A job that waited for this one, and was cancelled, has cancelled the future too.
+                    if not mine.done():
+                        mine.set_result(None)
                     if self._last_of_key.get(job.key) is mine:
                         del self._last_of_key[job.key]
         except asyncio.CancelledError:
@@ -215,16 +229,17 @@ class Batch(Generic[T]):
             if not PATIENT.repeats(error):
                 raise
             self.retries += 1
-        await self._sleep(random.uniform(0, 1))
+            asked = getattr(error, "retry_after", None) or 0
+        await self._sleep(asked + random.uniform(0, 1))
         retrying = AsyncRetrying(sleep=self._sleep, **PATIENT.tenacity_options(self._count_retry))
         return await retrying(self._attempt, request)
 
     async def _attempt(self, request: APIRequest[T]) -> T:
-        await self._pacer.turn()
+        started = await self._pacer.turn()
         try:
             result = await self._client.attempt(request)
         except RateLimitError as error:
-            self._pacer.hold(error.retry_after)
+            self._pacer.hold(error.retry_after, started)
             raise
         self._pacer.relax()
         return result
@@ -260,12 +275,14 @@ async def read_ahead(open_rows: Callable[[], Iterable[T]], size: int = 500) -> A
         def next_chunk() -> list[T]:
             return list(islice(rows, size))
 
+        upcoming = loop.run_in_executor(thread, next_chunk)
         try:
-            upcoming = loop.run_in_executor(thread, next_chunk)
             while chunk := await upcoming:
                 upcoming = loop.run_in_executor(thread, next_chunk)
                 yield chunk
         finally:
+            # A user who has gone away does not want to know what went wrong ahead of them.
+            await asyncio.gather(upcoming, return_exceptions=True)
             if close := getattr(rows, "close", None):
                 await loop.run_in_executor(thread, close)
 

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+import statistics
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator
 
-from airflow_provider_zelto.arguments import LABEL_LENGTHS, Arguments, boolean, one_of, refuse, text, uuid
+from airflow_provider_zelto.arguments import (
+    LABEL_LENGTHS,
+    Arguments,
+    boolean,
+    is_templated,
+    one_of,
+    refuse,
+    text,
+    uuid,
+)
 from airflow_provider_zelto.exceptions import FieldError, InvalidMetricError, SourceMetricError
 from airflow_provider_zelto.models import NewCustomerMetric
 
 NOTE_MAX_LENGTH = 5000
-_OF_VERDICTS: Mapping[str, Callable[[Sequence[bool]], bool]] = {"all_pass": all, "any_pass": any}
-_OF_NUMBERS: Mapping[str, Callable[[Sequence[float]], float]] = {
-    "mean": lambda numbers: math.fsum(numbers) / len(numbers),
-    "min": min,
-    "max": max,
-}
+_OF_VERDICTS = ("all_pass", "any_pass")
+_AGGREGATES = ("mean", "min", "max", "last", *_OF_VERDICTS)
 _ORDERINGS: Mapping[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
     ">": operator.gt,
     "<=": operator.le,
     "<": operator.lt,
 }
-_OPERATORS = (*_ORDERINGS, "==", "!=", "in", "not_in")
+_OF_LISTS = ("in", "not_in")
+_OPERATORS = (*_ORDERINGS, "==", "!=", *_OF_LISTS)
 
 
 class SourceValue(NamedTuple):
@@ -45,32 +52,45 @@ class SourceValue(NamedTuple):
     is_final: bool = True
 
 
+def _kind(value: Any) -> str | None:
+    """Tell what a value is, or None for what nothing can be compared to: NaN, an object, a list."""
+    # True equals 1 in Python, but not in a metric.
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int | float) and abs(value) <= sys.float_info.max:
+        return "a number"
+    return "text" if isinstance(value, str) else None
+
+
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return _kind(value) == "a number"
 
 
 def _score_range(value: Any) -> tuple[float, float]:
-    if (
-        not isinstance(value, list | tuple)
-        or len(value) != 2
-        or not all(map(_is_number, value))
-        or value[0] == value[1]
-    ):
-        refuse("two different numbers (low, high): the values that become 0 and 100")
-    return float(value[0]), float(value[1])
+    if not isinstance(value, list | tuple) or len(value) != 2 or not all(map(_is_number, value)):
+        refuse("two numbers (low, high): the values that become 0 and 100")
+    low, high = map(float, value)
+    if not 0 < abs(high - low) <= sys.float_info.max:
+        refuse("a range to calculate with: its ends (low, high) are the same, or too far apart")
+    return low, high
 
 
-def _pass_when(value: Any) -> Any:
-    """Check a condition: True or False, or operators with what to compare to, all of which must hold."""
+def _pass_when(value: Any) -> dict[str, Any]:
+    """Take operators with what to compare to, all of which must hold, or True or False, to be equal to."""
     if isinstance(value, bool):
-        return value
+        return {"==": value}
     if not isinstance(value, Mapping) or not value or not set(value) <= set(_OPERATORS):
         refuse(f"True, False or a dict of operators; known are {', '.join(_OPERATORS)}")
     for name, wanted in value.items():
-        if name in _ORDERINGS and not _is_number(wanted):
-            refuse(f"comparable: {name} needs a number")
-        if name in ("in", "not_in") and (not isinstance(wanted, list | tuple) or not wanted):
-            refuse(f"comparable: {name} needs a list of at least one value")
+        if name in _ORDERINGS:
+            fits, needed = _is_number(wanted), "a number"
+        elif name in _OF_LISTS:
+            fits = isinstance(wanted, list | tuple) and bool(wanted) and None not in map(_kind, wanted)
+            needed = "a list of at least one number, text or boolean"
+        else:
+            fits, needed = _kind(wanted) is not None, "a number, text or boolean"
+        if not fits:
+            refuse(f"comparable: {name} needs {needed}")
     return dict(value)
 
 
@@ -85,7 +105,7 @@ class MetricMapping(Arguments):
     :ivar clamp: take a value outside the range for its nearer end, instead of refusing it.
     :ivar pass_when: which values pass: ``{">=": 0.8}``, ``{"in": ["resolved"]}``, True.
     :ivar aggregate: how several values become one: ``mean``, ``min``, ``max``, ``last``, ``all_pass``,
-        ``any_pass``.
+        ``any_pass``. Note and external id are those of the value that decides; with ``mean`` of the last.
     """
 
     source: Annotated[str, BeforeValidator(text(1, 255))]
@@ -93,8 +113,8 @@ class MetricMapping(Arguments):
     metric_id: Annotated[str, BeforeValidator(uuid)] | None = None
     score_range: Annotated[tuple[float, float], BeforeValidator(_score_range)] | None = None
     clamp: Annotated[bool, BeforeValidator(boolean)] = False
-    pass_when: Annotated[Any, BeforeValidator(_pass_when)] | None = None
-    aggregate: Annotated[str, BeforeValidator(one_of(*_OF_NUMBERS, "last", *_OF_VERDICTS))] | None = None
+    pass_when: Annotated[dict[str, Any], BeforeValidator(_pass_when)] | None = None
+    aggregate: Annotated[str, BeforeValidator(one_of(*_AGGREGATES))] | None = None
 
     @classmethod
     def conflicts(cls, arguments: Mapping[str, Any]) -> list[FieldError]:
@@ -105,7 +125,7 @@ class MetricMapping(Arguments):
             return [
                 FieldError("score_range and pass_when", None, "enough: at least one of the two is needed")
             ]
-        if arguments.get("clamp") and score is None:
+        if arguments.get("clamp") in (True, "True") and score is None:
             return [FieldError("clamp", True, "of use without score_range")]
         if aggregate in _OF_VERDICTS and (verdict is None or score is not None):
             return [FieldError("aggregate", aggregate, "possible: it needs pass_when, and gives no score")]
@@ -118,88 +138,104 @@ class MetricMapping(Arguments):
         :param values: the metric's values, at least one, none of them None.
         :raises SourceMetricError: when the values are not as the mapping says.
         """
-        if len(values) > 1 and self.aggregate is None:
-            raise self._error(f"has {len(values)} values; aggregate says how they become one")
-        score, verdict = self._judge([value.value for value in values])
-        last = values[-1]
+        taken = values[0] if len(values) == 1 else self._take(values)
+        score = None if self.score_range is None else self._score(taken.value, *self.score_range)
+        passes = None if self.pass_when is None else self._passes(taken.value, self.pass_when)
         return NewCustomerMetric.check(
             {
                 "conversation_id": conversation_id,
                 "label": self.label,
                 "metric_id": self.metric_id,
                 "score": score,
-                "verdict": None if verdict is None else ("pass" if verdict else "fail"),
-                "note": last.why[:NOTE_MAX_LENGTH] if last.why else None,
-                "external_id": last.output_id,
+                "verdict": None if passes is None else "pass" if passes else "fail",
+                "note": _note(taken.why),
+                "external_id": taken.output_id,
             }
         )
 
-    def _judge(self, values: Sequence[Any]) -> tuple[float | None, bool | None]:
-        if of_verdicts := _OF_VERDICTS.get(self.aggregate or ""):
-            return None, of_verdicts([self._passes(value) for value in values])
-        value = values[-1]
-        if len(values) > 1 and (of_numbers := _OF_NUMBERS.get(self.aggregate or "")):
-            value = of_numbers([self._number(value) for value in values])
-        return (
-            None if self.score_range is None else self._score(value),
-            None if self.pass_when is None else self._passes(value),
-        )
+    def _take(self, values: Sequence[SourceValue]) -> SourceValue:
+        """Give the value that stands for all of them, so that its reasoning is that of the result."""
+        if self.aggregate is None:
+            raise self._error(f"has {len(values)} values; aggregate says how they become one")
+        if self.aggregate in _OF_VERDICTS:
+            verdicts = [self._passes(value.value, self.pass_when or {}) for value in values]
+            decisive = self.aggregate == "any_pass"
+            return values[verdicts.index(decisive)] if decisive in verdicts else values[-1]
+        if self.aggregate == "last":
+            return values[-1]
+        numbers = [self._number(value.value) for value in values]
+        if self.aggregate == "mean":
+            # Nobody's value: it goes with the reasoning of the last.
+            return values[-1]._replace(value=statistics.mean(numbers))
+        extreme = min if self.aggregate == "min" else max
+        return values[numbers.index(extreme(numbers))]
 
-    def _score(self, value: Any) -> float:
-        low, high = self.score_range or (0.0, 100.0)
-        # Rounded, because 0.29 of (0, 1) is 29 and not 28.999999999999996.
-        score = round((self._number(value) - low) / (high - low) * 100, 9)
-        if self.clamp:
-            return min(max(score, 0.0), 100.0)
-        if not 0 <= score <= 100:
+    def _score(self, value: Any, low: float, high: float) -> float:
+        number = self._number(value)
+        inside = min(max(number, min(low, high)), max(low, high))
+        if number != inside and not self.clamp:
             raise self._error(
-                f"is {value!r}, outside its score_range {self.score_range}; clamp=True takes it"
+                f"is {value!r:.100}, outside its score_range {self.score_range}; clamp=True takes it"
             )
-        return score
+        # Rounded, because 0.29 of (0, 1) is 29 and not 28.999999999999996.
+        return round((inside - low) / (high - low) * 100, 9)
 
     def _number(self, value: Any) -> float:
-        if not _is_number(value):
-            raise self._error(f"is {value!r}, which is not a number")
+        self._expect(value, ["a number"])
         return float(value)
 
-    def _passes(self, value: Any) -> bool:
-        if isinstance(self.pass_when, bool):
-            if not isinstance(value, bool):
-                raise self._error(f"is {value!r}, which is neither True nor False")
-            return value is self.pass_when
-        operators = self.pass_when or {}
-        return all(self._holds(name, wanted, value) for name, wanted in operators.items())
+    def _passes(self, value: Any, operators: Mapping[str, Any]) -> bool:
+        held = [self._holds(name, wanted, value) for name, wanted in operators.items()]
+        return all(held)
 
     def _holds(self, name: str, wanted: Any, value: Any) -> bool:
         if name in _ORDERINGS:
             return _ORDERINGS[name](self._number(value), wanted)
-        found = _is_among(value, wanted if name in ("in", "not_in") else [wanted])
+        choices = wanted if name in _OF_LISTS else [wanted]
+        kinds = [_kind(choice) for choice in choices]
+        # No text is among numbers: a verdict on it would say nothing of the call.
+        self._expect(value, kinds)
+        found = (value, _kind(value)) in zip(choices, kinds, strict=True)
         return found is (name in ("in", "=="))
+
+    def _expect(self, value: Any, kinds: Collection[str | None]) -> None:
+        if _kind(value) not in kinds:
+            wanted = " or ".join(sorted(map(str, set(kinds))))
+            raise self._error(f"is {value!r:.100}, which is not {wanted}")
 
     def _error(self, what: str) -> SourceMetricError:
         return SourceMetricError(f"Metric {self.source!r}, to be {self.label!r} in Zelto, {what}.")
 
 
-def _is_among(value: Any, wanted: Sequence[Any]) -> bool:
-    # True equals 1 in Python, but not in a metric.
-    return any(value == one and isinstance(value, bool) is isinstance(one, bool) for one in wanted)
+def _note(why: Any) -> str | None:
+    if not isinstance(why, str) or not why:
+        return None
+    # A vendor that cuts its texts may leave half a character behind, which UTF-8 cannot carry.
+    return why[:NOTE_MAX_LENGTH].encode(errors="replace").decode()
 
 
-def check_mappings(mappings: Any) -> list[MetricMapping]:
+def check_mappings(mappings: Any, *, literals_only: bool = False) -> list[MetricMapping]:
     """
     Validate an operator's mappings.
 
+    :param literals_only: leave out what is only known once the task runs.
     :raises InvalidMetricError: naming every bad part of every mapping, and labels given twice.
     """
+    if literals_only and not isinstance(mappings, list | tuple) and is_templated(mappings):
+        return []
     if not isinstance(mappings, list | tuple) or not mappings:
-        raise InvalidMetricError([FieldError("mappings", mappings, "a list of at least one mapping")])
+        limit = (
+            "a list of at least one mapping (a template needs render_template_as_native_obj=True for that)"
+        )
+        raise InvalidMetricError([FieldError("mappings", mappings, limit)])
     checked: list[MetricMapping] = []
     errors: list[FieldError] = []
     for place, mapping in enumerate(mappings):
         try:
-            if not isinstance(mapping, Mapping):
-                raise InvalidMetricError([FieldError("mapping", mapping, "a dict")])
-            checked.append(MetricMapping.check(mapping))
+            if literals_only and is_templated(mapping):
+                _check_literals(mapping)
+            else:
+                checked.append(MetricMapping.check(_as_dict(mapping)))
         except InvalidMetricError as error:
             errors += [bad._replace(field=f"mappings[{place}].{bad.field}") for bad in error.errors]
     labels = [mapping.label for mapping in checked]
@@ -210,6 +246,17 @@ def check_mappings(mappings: Any) -> list[MetricMapping]:
     if errors:
         raise InvalidMetricError(errors)
     return checked
+
+
+def _check_literals(mapping: Any) -> None:
+    if isinstance(mapping, Mapping):
+        MetricMapping.check_literals(mapping)
+
+
+def _as_dict(mapping: Any) -> Mapping[str, Any]:
+    if not isinstance(mapping, Mapping):
+        raise InvalidMetricError([FieldError("mapping", mapping, "a dict")])
+    return mapping
 
 
 class Skipped(NamedTuple):
@@ -248,5 +295,5 @@ def map_metrics(
             metrics.append(mapping.apply(conversation_id, values))
         else:
             why = next((value.why for value in found[mapping.source] if value.why), "no value")
-            skipped.append(Skipped(mapping.source, mapping.label, why))
+            skipped.append(Skipped(mapping.source, mapping.label, str(why)))
     return metrics, skipped

@@ -8,6 +8,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -44,7 +45,7 @@ def file_format(uri: str) -> str:
 
     :raises InvalidMetricError: when the ending is unknown.
     """
-    ending = urlsplit(uri).path.rpartition(".")[2].lower()
+    ending = PurePosixPath(urlsplit(uri).path).suffix.lower().lstrip(".")
     if ending not in _READERS:
         raise InvalidMetricError([FieldError("metrics", uri, f"a file ending in {', '.join(_READERS)}")])
     return ending
@@ -52,8 +53,13 @@ def file_format(uri: str) -> str:
 
 def lines_of_file(uri: str) -> Iterator[str]:
     """Read the lines of a text file that are not blank, without white space around them."""
-    with ObjectStoragePath(uri).open("r", encoding="utf-8-sig") as file:
+    with _open(ObjectStoragePath(uri), "r", encoding="utf-8-sig", errors="replace") as file:
         yield from filter(None, map(str.strip, file))
+
+
+def _open(path: ObjectStoragePath, mode: str, **options: Any) -> Any:
+    # What the path itself opens cannot be iterated before Airflow 3.1.
+    return path.fs.open(path.path, mode, **options)
 
 
 def column_names(given: Iterable[str], known: Iterable[str]) -> list[str]:
@@ -79,7 +85,7 @@ def _letters(name: Any) -> str:
 
 
 def _read_json_lines(path: ObjectStoragePath, known: Iterable[str]) -> Iterator[Row]:
-    with path.open("rb") as file:
+    with _open(path, "rb") as file:
         for line in file:
             if line.strip():
                 yield _json_row(line)
@@ -88,25 +94,40 @@ def _read_json_lines(path: ObjectStoragePath, known: Iterable[str]) -> Iterator[
 def _json_row(line: bytes) -> Row:
     text = line.decode("utf-8-sig", errors="replace").strip()
     try:
-        row = json.loads(line.decode("utf-8-sig"))
-    except ValueError as error:
+        row = json.loads(line.decode("utf-8-sig").strip())
+    except (ValueError, RecursionError) as error:
         return BrokenRow(text, f"not JSON: {error}")
     return row if isinstance(row, dict) else BrokenRow(text, "not a JSON object")
 
 
 def _read_csv(path: ObjectStoragePath, known: Iterable[str]) -> Iterator[Row]:
     # What is not UTF-8 becomes surrogates, which validation refuses row by row.
-    with path.open("r", encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        table = csv.reader(file)
-        names = column_names(next(table, []), known)
-        for cells in table:
-            if not cells:
+    with _open(path, "r", encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        lines: list[str] = []
+        # Strict, or a file that was cut within a quoted cell would pass for a whole one.
+        table = csv.reader(_noted(file, lines), strict=True)
+        names = column_names(next(filter(None, table), []), known)
+        while True:
+            lines.clear()
+            try:
+                cells = next(table, None)
+                if cells and len(cells) != len(names):
+                    raise csv.Error(f"{len(cells)} cells for {len(names)} columns")
+            except csv.Error as error:
+                yield BrokenRow("".join(lines).rstrip("\r\n"), str(error))
                 continue
-            if len(cells) != len(names):
-                yield BrokenRow(",".join(cells), f"{len(cells)} cells for {len(names)} columns")
-            else:
+            if cells is None:
+                return
+            if cells:
                 # CSV knows no null: an empty cell is a field that is not given.
                 yield {name: cell for name, cell in zip(names, cells, strict=True) if cell != ""}
+
+
+def _noted(file: Iterable[str], lines: list[str]) -> Iterator[str]:
+    """Give a file's lines, and note them for whoever has to show what could not be read."""
+    for line in file:
+        lines.append(line)
+        yield line
 
 
 def _read_parquet(path: ObjectStoragePath, known: Iterable[str]) -> Iterator[Row]:
@@ -114,7 +135,7 @@ def _read_parquet(path: ObjectStoragePath, known: Iterable[str]) -> Iterator[Row
         from pyarrow.parquet import ParquetFile
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"Reading {path} needs pyarrow: pip install pyarrow") from error
-    with path.open("rb") as file:
+    with _open(path, "rb") as file:
         table = ParquetFile(file)
         names = column_names(table.schema_arrow.names, known)
         for batch in table.iter_batches(batch_size=1000):
@@ -149,10 +170,10 @@ class JsonLinesFile:
         target = ObjectStoragePath(self.uri)
         target.parent.mkdir(parents=True, exist_ok=True)
         # A local file is seen while it is written; an object store shows an object once it is complete.
-        local = target.protocol in ("file", "local")
+        local = target.protocol in ("", "file", "local")
         draft = target.with_name(f".{target.name}.part") if local else target
         self._spool.seek(0)
-        with draft.open("wb") as file:
+        with _open(draft, "wb") as file:
             shutil.copyfileobj(self._spool, file)
         self._spool.seek(0, io.SEEK_END)
         if local:

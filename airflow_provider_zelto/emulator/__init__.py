@@ -1,4 +1,4 @@
-"""A local Zelto to run DAGs against: a server for the command line and a handle for tests."""
+"""A local Zelto, Roark and Coval to run DAGs against: a command and a handle for tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command ``zelto-emulator``: a local Zelto until Ctrl-C."""
+"""The command ``zelto-emulator``: a local Zelto, Roark and Coval until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ def _serve(options: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="zelto-emulator",
-        description="A local Zelto to develop and test DAGs against. Open its URL in a browser to watch.",
+        description=(
+            "A local Zelto to develop and test DAGs against, a Roark below /roark and a Coval below /coval. "
+            "Open its URL in a browser to watch."
+        ),
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8765, help="0 takes a free one (default: %(default)s)")
@@ -56,7 +59,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KEY",
         help="accepted API key; give it again for more (default: zelto-emulator-key)",
     )
-    parser.add_argument("--any-conversation", action="store_true", help="take every UUID for a call")
+    parser.add_argument(
+        "--any-conversation", action="store_true", help="take every id of the right form for a call"
+    )
     parser.add_argument(
         "--latency",
         type=_seconds,

@@ -1,21 +1,21 @@
-"""Request bodies: JSON objects read strictly, and what is wrong with one, field by field."""
+"""What clients send: JSON objects read strictly, and what is wrong with an input, field by field."""
 
 from __future__ import annotations
 
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_core import from_json
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 
 
-class BadBodyError(ValueError):
-    """The body is not what the endpoint takes; ``details`` says which field and why."""
+class InvalidInputError(ValueError):
+    """What was sent is not what the endpoint takes; ``details`` says which field and why."""
 
-    def __init__(self, message: str, details: dict[str, str]) -> None:
-        super().__init__(message)
+    def __init__(self, details: dict[str, str], message: str | None = None) -> None:
+        super().__init__(message or "; ".join(f"{field}: {sentence}" for field, sentence in details.items()))
         self.details = details
 
 
@@ -31,6 +31,7 @@ def _uuid(text: str) -> str:
 
 
 Uuid = Annotated[str, AfterValidator(_uuid)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 def parse_json(data: bytes) -> Any:
@@ -39,21 +40,21 @@ def parse_json(data: bytes) -> Any:
 
 
 def json_object(content_type: bytes, data: bytes) -> dict[str, Any]:
-    """Return the object in a JSON body, or raise BadBodyError."""
+    """Return the object in a JSON body, or raise InvalidInputError."""
     if content_type.partition(b";")[0].strip().lower() != b"application/json":
-        raise BadBodyError(
-            "The body must be sent as application/json", {"body": "Content-Type is not application/json"}
+        raise InvalidInputError(
+            {"body": "Content-Type is not application/json"}, "The body must be sent as application/json"
         )
     try:
         value = parse_json(data)
     except ValueError as error:
-        raise BadBodyError("The body is not valid JSON", {"body": f"Not valid JSON: {error}"}) from None
+        raise InvalidInputError({"body": f"Not valid JSON: {error}"}, "The body is not valid JSON") from None
     if not isinstance(value, dict):
-        raise BadBodyError("The body must be a JSON object", {"body": "Must be a JSON object"})
+        raise InvalidInputError({"body": "Must be a JSON object"}, "The body must be a JSON object")
     return value
 
 
-def explain(error: ValidationError) -> BadBodyError:
+def explain(error: ValidationError) -> InvalidInputError:
     """Return pydantic's findings with one sentence per field."""
     details: dict[str, str] = {}
     for finding in error.errors(include_url=False, include_context=False, include_input=False):
@@ -62,4 +63,4 @@ def explain(error: ValidationError) -> BadBodyError:
         field = ".".join(parts) or "body"
         sentence = finding["msg"].removeprefix("Value error, ")
         details[field] = f"{details[field]}; {sentence}" if field in details else sentence
-    return BadBodyError("; ".join(f"{field}: {sentence}" for field, sentence in details.items()), details)
+    return InvalidInputError(details)

@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from airflow_provider_zelto.emulator.auth import Keys
-from airflow_provider_zelto.emulator.bodies import BadBodyError, Uuid, uuid_or_none
-from airflow_provider_zelto.emulator.clock import iso
-from airflow_provider_zelto.emulator.faults import Faults, FaultSpec, Seconds
+from airflow_provider_zelto.emulator.bodies import InvalidInputError
+from airflow_provider_zelto.emulator.coval import Coval
+from airflow_provider_zelto.emulator.coval_state import CovalState
+from airflow_provider_zelto.emulator.faults import Faults, FaultSpec
 from airflow_provider_zelto.emulator.journal import Journal
+from airflow_provider_zelto.emulator.roark import Roark
+from airflow_provider_zelto.emulator.roark_state import RoarkState
+from airflow_provider_zelto.emulator.service import Service
 from airflow_provider_zelto.emulator.service_app import ServiceApp
 from airflow_provider_zelto.emulator.settings import LiveSettings, Settings
-from airflow_provider_zelto.emulator.state import State, UnknownCallError
-from airflow_provider_zelto.emulator.zelto import MetricBody, Zelto
+from airflow_provider_zelto.emulator.zelto import Zelto
+from airflow_provider_zelto.emulator.zelto_state import ZeltoState
 
 DEFAULT_KEY = "zelto-emulator-key"
-
-
-class NewConversation(BaseModel):
-    """A call to add."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    id: Uuid | None = None
-    agent_id: Uuid | None = None
-    available_after: Seconds = 0.0
-
-
-class OthersMetric(MetricBody):
-    """A customer metric that somebody else submits, at once or later."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", populate_by_name=True)
-
-    source: str = Field(default="api", min_length=1)
-    after: Seconds = 0.0
 
 
 class Control:
@@ -45,10 +28,16 @@ class Control:
     def __init__(self, keys: Iterable[str] = (DEFAULT_KEY,), start: Settings | None = None) -> None:
         accepted = Keys(keys)
         self.settings = LiveSettings(start or Settings())
-        self.state = State(self.settings)
+        self.zelto = ZeltoState(self.settings)
+        self.roark = RoarkState(self.settings)
+        self.coval = CovalState(self.settings)
         self.faults = Faults()
         self.journal = Journal(accepted)
-        # Zelto comes last: at the root it takes every path that no other service claims.
+        mounted: list[tuple[str, Service]] = [
+            ("", Zelto(self.zelto, self.settings)),
+            ("/roark", Roark(self.roark)),
+            ("/coval", Coval(self.coval, self.settings)),
+        ]
         self.apps = [
             ServiceApp(
                 service,
@@ -58,7 +47,7 @@ class Control:
                 faults=self.faults,
                 settings=self.settings,
             )
-            for prefix, service in [("", Zelto(self.state, self.settings))]
+            for prefix, service in mounted
         ]
 
     @property
@@ -73,35 +62,11 @@ class Control:
                 return app.prefix
         raise ValueError(f"There is no service {service!r}, only {', '.join(self.service_names)}")
 
-    def add_conversation(self, new: NewConversation) -> dict[str, Any]:
-        """Add a call and return it."""
-        return self.state.add_call(new.id, new.agent_id, new.available_after)
-
-    def conversation(self, conversation_id: str) -> dict[str, Any]:
-        """Return one call with its metrics."""
-        for call in self.state.describe([_call_id(conversation_id)]):
-            return call
-        raise UnknownCallError(conversation_id)
-
-    def metrics(self, conversation_id: str) -> list[dict[str, Any]]:
-        """Return the metrics of one call as the API lists them."""
-        return self.state.metrics(_call_id(conversation_id))
-
-    def conversations(self) -> Iterator[dict[str, Any]]:
-        """Yield every call with its metrics, oldest first."""
-        return self.state.describe(self.state.call_ids())
-
-    def add_metric(self, conversation_id: str, metric: OthersMetric) -> dict[str, Any]:
-        """Let a metric appear; return when it does."""
-        call_id = _call_id(conversation_id)
-        due = self.state.submit_later(call_id, metric.submission(metric.source), metric.after)
-        return {"conversation_id": call_id, "label": metric.label, "appears_at": iso(due)}
-
     def add_fault(self, fault: FaultSpec) -> dict[str, Any]:
         """Let a fault stand and return it with its id."""
         if fault.service not in (None, *self.service_names):
-            raise BadBodyError(
-                "There is no such service", {"service": f"One of {', '.join(self.service_names)}"}
+            raise InvalidInputError(
+                {"service": f"One of {', '.join(self.service_names)}"}, "There is no such service"
             )
         return self.faults.add(fault)
 
@@ -109,11 +74,6 @@ class Control:
         """Go back to the start: no calls, no faults, an empty journal, the first settings."""
         self.settings.reset()
         self.faults.clear()
-        self.state.clear()
+        for state in (self.zelto, self.roark, self.coval):
+            state.clear()
         self.journal.clear()
-
-
-def _call_id(text: str) -> str:
-    if (call_id := uuid_or_none(text)) is None:
-        raise UnknownCallError(text)
-    return call_id

@@ -13,32 +13,65 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Mount, Route
 
-from airflow_provider_zelto.emulator.bodies import BadBodyError, explain, json_object
-from airflow_provider_zelto.emulator.control import Control, NewConversation, OthersMetric
+from airflow_provider_zelto.emulator.bodies import InvalidInputError, explain, json_object
+from airflow_provider_zelto.emulator.calls import CallStore, DuplicateCallError, UnknownCallError
+from airflow_provider_zelto.emulator.control import Control
 from airflow_provider_zelto.emulator.faults import FaultSpec
 from airflow_provider_zelto.emulator.journal import JournalFilter
-from airflow_provider_zelto.emulator.state import DuplicateCallError, UnknownCallError
 
 _BATCH = 500
 
 
+class CallsAPI:
+    """The endpoints for the calls of one service, each a line or two between JSON and its state."""
+
+    def __init__(self, state: CallStore[Any]) -> None:
+        self._state = state
+
+    def routes(self, path: str, metrics: str) -> list[Route]:
+        """Return the routes below a path, and those of a call's metrics under the name given."""
+        return [
+            Route(path, self.list_calls),
+            Route(path, self.add_call, methods=["POST"]),
+            Route(f"{path}/{{id}}", self.get_call),
+            Route(f"{path}/{{id}}/{metrics}", self.add_metric, methods=["POST"]),
+        ]
+
+    async def list_calls(self, request: Request) -> Response:
+        """Stream every call with its metrics."""
+        return _stream(f"{self._state.noun}s", self._state.calls())
+
+    async def add_call(self, request: Request) -> Response:
+        """Add a call."""
+        new = self._state.new_call.model_validate(await _body(request))
+        return _json(201, self._state.add_call(new))
+
+    async def get_call(self, request: Request) -> Response:
+        """Return one call with its metrics."""
+        return _json(200, self._state.call(request.path_params["id"]))
+
+    async def add_metric(self, request: Request) -> Response:
+        """Let a metric appear."""
+        new = self._state.new_metric.model_validate(await _body(request))
+        return _json(201, self._state.add_metric(request.path_params["id"], new))
+
+
 class ControlAPI:
-    """The endpoints, each a line or two between JSON and Control."""
+    """The endpoints for all services together."""
 
     def __init__(self, control: Control) -> None:
         self._control = control
 
     def routes(self) -> Mount:
         """Return the routes below ``/_emulator``."""
-        conversation = "/conversations/{id}"
+        control = self._control
         return Mount(
             "/_emulator",
             routes=[
+                *CallsAPI(control.zelto).routes("/conversations", "customer-metrics"),
+                *CallsAPI(control.roark).routes("/roark/chats", "metrics"),
+                *CallsAPI(control.coval).routes("/coval/conversations", "metrics"),
                 Route("/health", self.health),
-                Route("/conversations", self.list_conversations),
-                Route("/conversations", self.add_conversation, methods=["POST"]),
-                Route(conversation, self.get_conversation),
-                Route(f"{conversation}/customer-metrics", self.add_metric, methods=["POST"]),
                 Route("/settings", self.get_settings),
                 Route("/settings", self.change_settings, methods=["PATCH"]),
                 Route("/faults", self.list_faults),
@@ -53,25 +86,6 @@ class ControlAPI:
     async def health(self, request: Request) -> Response:
         """Tell that the emulator is up."""
         return _json(200, {"status": "ok", "services": self._control.service_names})
-
-    async def list_conversations(self, request: Request) -> Response:
-        """Stream every call with its metrics."""
-        return _stream("conversations", self._control.conversations())
-
-    async def add_conversation(self, request: Request) -> Response:
-        """Add a call."""
-        return _json(
-            201, self._control.add_conversation(NewConversation.model_validate(await _body(request)))
-        )
-
-    async def get_conversation(self, request: Request) -> Response:
-        """Return one call with its metrics."""
-        return _json(200, self._control.conversation(request.path_params["id"]))
-
-    async def add_metric(self, request: Request) -> Response:
-        """Let a metric appear that somebody else submits."""
-        metric = OthersMetric.model_validate(await _body(request))
-        return _json(201, self._control.add_metric(request.path_params["id"], metric))
 
     async def get_settings(self, request: Request) -> Response:
         """Return the settings in force."""
@@ -137,7 +151,7 @@ async def _pieces(name: str, items: Iterator[dict[str, Any]]) -> AsyncIterator[b
 
 async def invalid(request: Request, error: Exception) -> Response:
     """Answer 400 and say what is wrong with each field."""
-    assert isinstance(error, (ValidationError, BadBodyError))
+    assert isinstance(error, (ValidationError, InvalidInputError))
     bad = explain(error) if isinstance(error, ValidationError) else error
     return _json(400, {"error": "Validation failed", "message": str(bad), "details": bad.details})
 
@@ -162,7 +176,7 @@ async def refused(request: Request, error: Exception) -> Response:
 
 ERROR_HANDLERS: dict[Any, Any] = {
     ValidationError: invalid,
-    BadBodyError: invalid,
+    InvalidInputError: invalid,
     UnknownCallError: unknown_call,
     DuplicateCallError: duplicate_call,
     HTTPException: refused,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Annotated, Any, Literal, TypedDict
 
 from pydantic import (
@@ -19,7 +18,8 @@ from pydantic import (
 )
 from pydantic_core import to_json
 
-from airflow_provider_zelto.emulator.service import JSON_TYPE, Answer
+from airflow_provider_zelto.emulator.bodies import Seconds
+from airflow_provider_zelto.emulator.service import JSON_TYPE, Answer, phrase
 
 _HTML_TYPE = (b"content-type", b"text/html; charset=utf-8")
 _BODILESS = (204, 304)
@@ -34,7 +34,6 @@ def _header_value(text: str) -> str:
 
 HeaderValue = Annotated[str, AfterValidator(_header_value)]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$")]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class FaultSpec(BaseModel):
@@ -102,7 +101,7 @@ class FaultSpec(BaseModel):
             return None
         if self.action == "html":
             status = self.status or 502
-            page = f"<!doctype html><title>{status}</title><h1>{status} {_phrase(status)}</h1><hr>proxy\n"
+            page = f"<!doctype html><title>{status}</title><h1>{status} {phrase(status)}</h1><hr>proxy\n"
             answer = Answer(status, page.encode(), (_HTML_TYPE,))
         elif self.has_body:
             answer = Answer(self.status or 200, _body_bytes(self.body), (JSON_TYPE,))
@@ -110,7 +109,7 @@ class FaultSpec(BaseModel):
             answer = Answer(self.status, b"", ())
         else:
             assert self.status is not None
-            answer = error(self.status, _phrase(self.status))
+            answer = error(self.status, phrase(self.status))
         return answer
 
     def extra_headers(self) -> tuple[tuple[bytes, bytes], ...]:
@@ -144,13 +143,6 @@ class FaultArguments(TypedDict, total=False):
 def _body_bytes(body: JsonValue) -> bytes:
     """Return a string as it stands, so that broken JSON can be sent, and any other value as JSON."""
     return body.encode() if isinstance(body, str) else to_json(body)
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"
 
 
 class Fault:

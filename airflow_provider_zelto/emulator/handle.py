@@ -10,18 +10,27 @@ from types import TracebackType
 from typing import Any, Literal, Unpack
 
 from airflow_provider_zelto.emulator.app import create_app
-from airflow_provider_zelto.emulator.control import DEFAULT_KEY, Control, NewConversation, OthersMetric
+from airflow_provider_zelto.emulator.control import DEFAULT_KEY, Control
+from airflow_provider_zelto.emulator.coval_handle import CovalHandle
 from airflow_provider_zelto.emulator.faults import FaultArguments, FaultSpec
 from airflow_provider_zelto.emulator.journal import JournalFilter
+from airflow_provider_zelto.emulator.roark_handle import RoarkHandle
 from airflow_provider_zelto.emulator.server import Server, exposure_warning
 from airflow_provider_zelto.emulator.settings import Settings, SettingsArguments
+from airflow_provider_zelto.emulator.zelto_metrics import OthersMetric
+from airflow_provider_zelto.emulator.zelto_state import NewConversation
 
 
 class Emulator:
-    """A local Zelto to point a DAG at, for the length of a ``with`` block.
+    """A local Zelto, Roark and Coval to point a DAG at, for the length of a ``with`` block.
 
-    Wrong arguments of any method raise ``ValueError``, a call that does not exist ``LookupError``.
+    Calls and metrics are Zelto's here; :attr:`roark` and :attr:`coval` have their own. Wrong arguments of any
+    method raise ``ValueError``, a call that does not exist ``LookupError``.
 
+    :ivar roark: the chats of the local Roark, a
+        :class:`~airflow_provider_zelto.emulator.roark_handle.RoarkHandle`.
+    :ivar coval: the conversations of the local Coval, a
+        :class:`~airflow_provider_zelto.emulator.coval_handle.CovalHandle`.
     :param host: address to listen on; default ``127.0.0.1``, and anything but a loopback address warns.
     :param port: TCP port; default 0, which takes a free one and keeps it over a stop and a start.
     :param api_keys: the API key that is accepted, or several; default ``zelto-emulator-key``.
@@ -38,6 +47,8 @@ class Emulator:
     ) -> None:
         keys = [api_keys] if isinstance(api_keys, str) else list(api_keys)
         self._control = Control(keys, Settings.model_validate(settings))
+        self.roark = RoarkHandle(self._control.roark)
+        self.coval = CovalHandle(self._control.coval)
         self._server = Server(create_app(self._control), host, port)
         self._keys = keys
         if warning := exposure_warning(host):
@@ -73,7 +84,7 @@ class Emulator:
     def connection_json(self, service: str = "zelto") -> str:
         """Return the JSON of an Airflow connection to a service, fit for ``AIRFLOW_CONN_ZELTO_DEFAULT``.
 
-        :param service: ``zelto``, the connection type.
+        :param service: the connection type: ``zelto``, ``roark`` or ``coval``.
         """
         host = self.url + self._control.prefix(service)
         return json.dumps({"conn_type": service, "host": host, "password": self.api_key})
@@ -92,12 +103,12 @@ class Emulator:
         :param available_after: seconds, 0 or more, until the API stops answering 404 for the call.
         """
         new = NewConversation(id=conversation_id, agent_id=agent_id, available_after=available_after)
-        call_id: str = self._control.add_conversation(new)["id"]
+        call_id: str = self._control.zelto.add_call(new)["id"]
         return call_id
 
     def conversations(self) -> list[dict[str, Any]]:
         """Return every call with its metrics, oldest first."""
-        return list(self._control.conversations())
+        return list(self._control.zelto.calls())
 
     def add_metric(
         self,
@@ -134,14 +145,14 @@ class Emulator:
         }
         fields = {name: value for name, value in given.items() if value is not None}
         metric = OthersMetric.model_validate({**fields, "source": source, "after": after})
-        self._control.add_metric(conversation_id, metric)
+        self._control.zelto.add_metric(conversation_id, metric)
 
     def metrics(self, conversation_id: str) -> list[dict[str, Any]]:
         """Return the metrics of one call as the API lists them.
 
         :param conversation_id: UUID of the call.
         """
-        return self._control.metrics(conversation_id)
+        return self._control.zelto.metrics(conversation_id)
 
     def fault(self, **fault: Unpack[FaultArguments]) -> int:
         """Let a fault stand until it is cleared and return its id, which the journal names.
@@ -165,8 +176,9 @@ class Emulator:
         """Change some settings and return all of them.
 
         :param changes: ``metrics_enabled`` (False answers 403), ``metric_ids`` (the ``metricId`` values that
-            are accepted; None for any), ``any_conversation`` (every UUID is a call), ``latency`` (seconds
-            before each answer) and ``nulls`` (``null`` or ``absent``: how answers show a missing value).
+            are accepted; None for any), ``any_conversation`` (every id of the right form is a call),
+            ``latency`` (seconds before each answer), ``nulls`` (``null`` or ``absent``: how answers show a
+            missing value) and ``repeat_page_token`` (True: Coval's pages never end).
         """
         return self._control.settings.change(dict(changes)).model_dump()
 

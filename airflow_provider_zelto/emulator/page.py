@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
+from airflow_provider_zelto.emulator.calls import CallStore
 from airflow_provider_zelto.emulator.clock import iso, utcnow
 from airflow_provider_zelto.emulator.control import Control
 
@@ -58,10 +59,12 @@ class Page:
     async def show(self, request: Request) -> Response:
         """Show the calls that changed last and the latest requests."""
         control = self._control
-        calls, metrics = control.state.counts()
+        calls, metrics = control.zelto.counts()
         html = self._template.render(
             now=iso(utcnow()),
-            calls=list(control.state.describe(control.state.recent_call_ids())),
+            calls=_recent(control.zelto),
+            chats=_recent(control.roark),
+            conversations=_recent(control.coval),
             call_count=calls,
             metric_count=metrics,
             requests=control.journal.latest(_REQUESTS_SHOWN),
@@ -78,6 +81,10 @@ class Page:
     async def script(self, request: Request) -> Response:
         """Return the script."""
         return FileResponse(_HERE / "page.js", media_type="text/javascript", headers=_HEADERS)
+
+
+def _recent(state: CallStore[Any]) -> list[dict[str, Any]]:
+    return list(state.describe(state.recent_call_ids()))
 
 
 def _clock(moment: str) -> str:

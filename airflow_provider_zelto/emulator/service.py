@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Protocol
+from urllib.parse import parse_qsl
 
 from pydantic_core import to_json
 
@@ -22,6 +24,11 @@ class Request:
     headers: Headers
     body: bytes
 
+    @property
+    def parameters(self) -> dict[str, str]:
+        """Return the query's parameters; one that is given again counts as given last."""
+        return dict(parse_qsl(self.query, keep_blank_values=True))
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -38,6 +45,14 @@ class Answer:
         replaced = {name for name, _ in headers}
         kept = tuple(header for header in self.headers if header[0] not in replaced)
         return Answer(self.status, self.body, kept + headers)
+
+
+def phrase(status: int) -> str:
+    """Return the name HTTP gives a status."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"
 
 
 def json_answer(status: int, value: object, *headers: tuple[bytes, bytes]) -> Answer:

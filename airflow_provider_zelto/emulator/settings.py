@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from typing import Any, Literal, TypedDict
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
-from airflow_provider_zelto.emulator.bodies import Uuid
+from airflow_provider_zelto.emulator.bodies import Seconds, Uuid
 
 
 class Settings(BaseModel):
@@ -18,8 +18,9 @@ class Settings(BaseModel):
     metrics_enabled: bool = True
     metric_ids: list[Uuid] | None = None
     any_conversation: bool = False
-    latency: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    latency: Seconds = 0.0
     nulls: Literal["null", "absent"] = "absent"
+    repeat_page_token: bool = False
 
 
 class SettingsArguments(TypedDict, total=False):
@@ -30,6 +31,7 @@ class SettingsArguments(TypedDict, total=False):
     any_conversation: bool
     latency: float
     nulls: Literal["null", "absent"]
+    repeat_page_token: bool
 
 
 class LiveSettings:

@@ -19,7 +19,8 @@ DEFAULT_PAGE_SIZE = 1000
 _NO_CONVERSATION = "0" * 26
 _FILTER_FIELDS = ("metric_name", "status", "output_type")
 _ORDER_FIELDS = ("metric_name", "create_time", "start_time", "end_time", "value")
-_COMPARISON = rf'({"|".join(_FILTER_FIELDS)})=("[^"]*"|[^\s"]+)'
+# No half of a surrogate pair: UTF-8, and so a URL, cannot carry it.
+_COMPARISON = rf'({"|".join(_FILTER_FIELDS)})=("[^"\ud800-\udfff]*"|[^\s"\ud800-\udfff]+)'
 _FILTER = re.compile(rf"{_COMPARISON}( AND {_COMPARISON})*")
 
 
@@ -57,14 +58,14 @@ def coval_filter(**comparisons: str) -> str:
     :raises InvalidMetricError: when a field is unknown, or a value is empty or holds a double quote.
     """
     errors = [
-        FieldError(name, value, f"one of {', '.join(_FILTER_FIELDS)}")
+        FieldError(name, value, f"a known field: {', '.join(_FILTER_FIELDS)}")
         for name, value in comparisons.items()
         if name not in _FILTER_FIELDS
     ]
     errors += [
         FieldError(name, value, "text without double quotes")
         for name, value in comparisons.items()
-        if not value or '"' in value
+        if not isinstance(value, str) or not value or '"' in value
     ]
     if errors or not comparisons:
         raise InvalidMetricError(errors or [FieldError("filter", comparisons, "at least one comparison")])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, TypeVar
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
+_REASONS_TO_SKIP = 20  # in an XCom, however many calls are carried
+
 
 class CarriedCall(TypedDict):
     """What was carried for one call, for XCom: metrics as Zelto stored them, and what was skipped and why."""
@@ -45,6 +48,7 @@ class CarriedCalls(TypedDict):
 
     submitted: int
     skipped: int
+    skipped_because: list[dict[str, Any]]
     rejected: int
     seconds: float
     rejects_path: str | None
@@ -78,15 +82,19 @@ class SourceToZeltoOperator(BatchOperator):
 
     def _check(self) -> None:
         BatchOptions.check_literals(self._options())
-        if not is_templated(self.mappings):
-            check_mappings(self.mappings)
+        check_mappings(self.mappings, literals_only=True)
         call = self._call()
-        if (self.pairs is None) == any(value is None for value in call.values()):
-            raise InvalidMetricError(
-                [FieldError("pairs", self.pairs, f"to be given beside {' and '.join(call)}")]
-            )
+        given = [name for name, value in call.items() if value is not None]
+        if self.pairs is None and not given:
+            limit = f"to be left out without {' and '.join(call)}"
+            raise InvalidMetricError([FieldError("pairs", None, limit)])
         if self.pairs is None:
             self.pair.check_literals(call)
+        elif given:
+            limit = f"to be given beside {' and '.join(given)}"
+            raise InvalidMetricError([FieldError("pairs", self.pairs, limit)])
+        elif not is_templated(self.pairs):
+            self._check_pairs()
 
     def _call(self) -> dict[str, Any]:
         return {self.source_id: getattr(self, self.source_id), "conversation_id": self.conversation_id}
@@ -112,6 +120,7 @@ class SourceToZeltoOperator(BatchOperator):
         mappings = check_mappings(self.mappings)
         if self.pairs is None:
             return self._carry_one(mappings)
+        self._check_pairs()
         self._batch_run = run = _CarryRun(
             self,
             mappings,
@@ -120,6 +129,12 @@ class SourceToZeltoOperator(BatchOperator):
             **self._run_arguments(context, keeps_progress=False),
         )
         return run.carry(list(self.pairs))
+
+    def _check_pairs(self) -> None:
+        # A template renders a list as text unless the DAG renders native objects, and text is iterable too.
+        if isinstance(self.pairs, str | Mapping) or not isinstance(self.pairs, Iterable):
+            limit = "a list of dicts (a template needs render_template_as_native_obj=True for that)"
+            raise InvalidMetricError([FieldError("pairs", self.pairs, limit)])
 
     def _carry_one(self, mappings: Sequence[MetricMapping]) -> CarriedCall:
         call = self.pair.check(self._call()).model_dump()
@@ -148,33 +163,52 @@ class _CarryRun(JobRun[CustomerMetric]):
 
     def _begin(self) -> None:
         super()._begin()
-        self.skipped: list[Skipped] = []
+        self._skipped: Counter[Skipped] = Counter()
+        self._rejected_calls: set[int] = set()
 
     def carry(self, pairs: Sequence[Mapping[str, str]]) -> CarriedCalls:
         """Carry them, and sum up."""
         self._source_settings = self._transfer.source_hook().get_settings()
         self.run(lambda: pairs)
+        reasons = [
+            {**one._asdict(), "calls": calls} for one, calls in self._skipped.most_common(_REASONS_TO_SKIP)
+        ]
+        if reasons:
+            self.log.warning("%d metrics had nothing to submit: %s", self._skipped.total(), reasons)
         return {
             "submitted": self.done,
-            "skipped": len(self.skipped),
+            "skipped": self._skipped.total(),
+            "skipped_because": reasons,
             "rejected": self.rejected,
             "seconds": round(self.seconds, 3),
             "rejects_path": self.options.rejects_path,
         }
 
+    def reject(self, number: int, row: Any, reason: str) -> None:
+        """Take note of a call that was not carried whole, once for all of its metrics."""
+        if number not in self._rejected_calls:
+            self._rejected_calls.add(number)
+            super().reject(number, row, reason)
+
     async def jobs(self, open_rows: Callable[[], Iterable[Any]]) -> AsyncGenerator[Job[CustomerMetric], None]:
         """List the calls' metrics at the source, several at once, and map them, call by call."""
         settings = replace(self._source_settings, retry_policy=PATIENT)
-        async with AsyncAPIClient(settings, self.options.concurrency) as client:
-            mapped = _in_order(open_rows(), lambda pair: self._map(client, pair), self.options.concurrency)
+        async with (
+            AsyncAPIClient(settings, self.options.concurrency) as client,
+            aclosing(
+                _in_order(open_rows(), lambda pair: self._map(client, pair), self.options.concurrency)
+            ) as mapped,
+        ):
             number = 0
             async for pair, outcome in mapped:
+                if self._is_over:
+                    return
                 number += 1
                 if isinstance(outcome, Exception):
                     self.reject(number, pair, str(outcome))
                     continue
                 metrics, skipped = outcome
-                self.skipped += skipped
+                self._skipped.update(skipped)
                 for metric in metrics:
                     yield Job(number, pair, (metric.conversation_id, metric.label), submit_request(metric))
 
@@ -205,5 +239,7 @@ async def _in_order(
             first, task = under_way.popleft()
             yield first, await task
     finally:
-        for _, task in under_way:
+        tasks = [task for _, task in under_way]
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
@@ -14,6 +14,8 @@ from airflow_provider_zelto.hooks.coval import CovalHook, Pages
 from airflow_provider_zelto.mapping import SourceValue
 from airflow_provider_zelto.models import Call, CovalMetric
 from airflow_provider_zelto.transfers.base import SourceToZeltoOperator
+
+_ORDER = "create_time"
 
 
 class CovalPair(Call):
@@ -30,8 +32,8 @@ class CovalToZeltoOperator(SourceToZeltoOperator):
     it maps to). ``score_range=(low, high)`` gives the values that become 0 and 100 (high below low inverts);
     a value outside is an error unless ``clamp=True``. ``pass_when`` says which values pass: ``{">=": 0.8}``,
     ``{"in": ["resolved"]}``, True. Several values for one metric are an error without ``aggregate``:
-    ``mean``, ``min``, ``max``, ``last``, ``all_pass`` or ``any_pass``. A number is never taken for 0–100
-    unless ``score_range`` says so.
+    ``mean``, ``min``, ``max``, ``last``, ``all_pass`` or ``any_pass``; a value that is a list of texts counts
+    as several. A number is never taken for 0–100 unless ``score_range`` says so.
 
     Metrics without a value are skipped and counted. All metrics of a call are mapped before the first is
     submitted; submitting again replaces, so a rerun is safe. API pages: "List conversation metrics",
@@ -53,6 +55,7 @@ class CovalToZeltoOperator(SourceToZeltoOperator):
         Default: nowhere.
     :return: XCom: for one call ``submitted`` (list of the metrics as Zelto stored them) and ``skipped`` (list
         of ``source``, ``label``, ``reason``); for many ``submitted`` and ``skipped`` (how many metrics),
+        ``skipped_because`` (the most common reasons: list of ``source``, ``label``, ``reason``, ``calls``),
         ``rejected`` (how many calls), ``seconds`` and ``rejects_path``.
     :raises InvalidMetricError: when an argument or a mapping is wrong; the task is not retried.
     :raises SourceMetricError: when a metric is not there (it names those that are), or not as its mapping
@@ -90,26 +93,29 @@ class CovalToZeltoOperator(SourceToZeltoOperator):
         return CovalHook(self.coval_conn_id)
 
     def fetch(self, hook: CovalHook, source_id: str) -> Iterable[CovalMetric]:
-        """List a conversation's metric outputs."""
-        return hook.list_conversation_metrics(source_id)
+        """List a conversation's metric outputs, the latest last."""
+        return hook.list_conversation_metrics(source_id, order_by=_ORDER)
 
     async def afetch(self, client: AsyncAPIClient, source_id: str) -> list[CovalMetric]:
         """Do the same from an event loop."""
-        pages, rows = Pages(source_id), list[CovalMetric]()
+        pages, rows = Pages(source_id, order_by=_ORDER), list[CovalMetric]()
         while (request := pages.next_request()) is not None:
             rows += pages.take(await client.send(request))
         return rows
 
     def values(self, rows: Iterable[CovalMetric]) -> dict[str, list[SourceValue]]:
-        """Sort the outputs by metric id, in the order Coval gives them."""
+        """Sort the outputs by metric id."""
         found: dict[str, list[SourceValue]] = {}
         for row in rows:
-            found.setdefault(row["metric_id"], []).append(_value(row))
+            found.setdefault(row["metric_id"], []).extend(_values(row))
         return found
 
 
-def _value(row: CovalMetric) -> SourceValue:
-    status, output_id = row["status"], row["metric_output_id"]
-    if status == "COMPLETED":
-        return SourceValue(row.get("value"), None, output_id)
-    return SourceValue(None, f"its status is {status}", output_id, is_final=status in COVAL_FINAL_STATUSES)
+def _values(row: Mapping[str, Any]) -> list[SourceValue]:
+    status, output_id, value = row["status"], row["metric_output_id"], row.get("value")
+    if status != "COMPLETED":
+        why = row.get("status_reason") or f"its status is {status}"
+        return [SourceValue(None, why, output_id, is_final=status in COVAL_FINAL_STATUSES)]
+    # A list of texts is several values: what becomes of them is for the mapping to say.
+    values = (value or [None]) if isinstance(value, list) else [value]
+    return [SourceValue(one, row.get("explanation"), output_id) for one in values]

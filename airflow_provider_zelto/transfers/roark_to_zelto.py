@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from airflow_provider_zelto.api_client import AsyncAPIClient
+from airflow_provider_zelto.arguments import parse_time
 from airflow_provider_zelto.hooks.roark import RoarkHook, list_request
 from airflow_provider_zelto.mapping import SourceValue
 from airflow_provider_zelto.models import Call, Chat
@@ -47,6 +49,7 @@ class RoarkToZeltoOperator(SourceToZeltoOperator):
         Default: nowhere.
     :return: XCom: for one call ``submitted`` (list of the metrics as Zelto stored them) and ``skipped`` (list
         of ``source``, ``label``, ``reason``); for many ``submitted`` and ``skipped`` (how many metrics),
+        ``skipped_because`` (the most common reasons: list of ``source``, ``label``, ``reason``, ``calls``),
         ``rejected`` (how many calls), ``seconds`` and ``rejects_path``.
     :raises InvalidMetricError: when an argument or a mapping is wrong; the task is not retried.
     :raises SourceMetricError: when a metric is not there (it names those that are), or not as its mapping
@@ -93,15 +96,26 @@ class RoarkToZeltoOperator(SourceToZeltoOperator):
 
     def values(self, rows: Iterable[dict[str, Any]]) -> dict[str, list[SourceValue]]:
         """Sort the values by slug, the latest last."""
-        return {
-            metric["slug"]: [
-                SourceValue(value.get("value"), _why(value), metric.get("metricId"))
-                for value in sorted(metric.get("values", ()), key=lambda value: value.get("computedAt") or "")
-            ]
-            for metric in rows
-            if metric.get("slug")
-        }
+        values = [
+            (metric, value) for metric in rows if metric.get("slug") for value in metric.get("values") or ()
+        ]
+        values.sort(key=lambda pair: _computed_at(pair[1]))
+        found: dict[str, list[SourceValue]] = {}
+        for metric, value in values:
+            found.setdefault(metric["slug"], []).append(_value(metric, value))
+        return found
 
 
-def _why(value: dict[str, Any]) -> str | None:
-    return value.get("valueReasoning") or value.get("errorMessage") or value.get("captureStatus")
+def _computed_at(value: dict[str, Any]) -> datetime:
+    try:
+        # As text 12:00:00Z would come after 12:00:00.5Z.
+        return parse_time(value["computedAt"])
+    except (KeyError, TypeError, ValueError):
+        return datetime.min.replace(tzinfo=UTC)
+
+
+def _value(metric: dict[str, Any], value: dict[str, Any]) -> SourceValue:
+    reasoning = value.get("valueReasoning")
+    if value.get("value") is None:
+        return SourceValue(None, value.get("errorMessage") or reasoning or value.get("captureStatus"))
+    return SourceValue(value["value"], reasoning, metric.get("metricId"))

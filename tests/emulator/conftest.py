@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -44,6 +45,43 @@ def call(emulator: Emulator) -> str:
 @pytest.fixture
 def zelto(web: httpx.Client, call: str) -> ZeltoClient:
     return ZeltoClient(web, call)
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def roark(web: httpx.Client) -> Callable[..., httpx.Response]:
+    """Ask Roark for the metrics of a chat; the keyword arguments are the query."""
+
+    def ask(chat: str, **query: str) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {KEY}"}
+        return web.get(f"/roark/v1/chat/{chat}/metrics", params=query, headers=headers)
+
+    return ask
+
+
+@pytest.fixture
+def coval(web: httpx.Client) -> Callable[..., httpx.Response]:
+    """Ask Coval for the metrics of a conversation; the keyword arguments are the query."""
+
+    def ask(conversation: str, **query: str | int) -> httpx.Response:
+        path = f"/coval/v1/conversations/{conversation}/metrics"
+        return web.get(path, params=query, headers={"x-api-key": KEY})
+
+    return ask
 
 
 @pytest.fixture

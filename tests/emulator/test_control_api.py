@@ -8,12 +8,14 @@ from uuid import UUID, uuid4
 import pytest
 
 CALL = "c0ffee00-0000-4000-8000-000000000001"
+COVAL_CALL = "gk3jK9mPq2xRt5vW8yZaBc"
+METRIC = "29BlkepvvX19ebbLDB0y6Q"
 
 
 def test_health_names_the_services(web):
     answer = web.get("/_emulator/health")
     assert answer.status_code == 200
-    assert answer.json() == {"status": "ok", "services": ["zelto"]}
+    assert answer.json() == {"status": "ok", "services": ["zelto", "roark", "coval"]}
 
 
 def test_a_call_is_added_under_the_ids_given(web):
@@ -93,15 +95,73 @@ def test_a_metric_that_appears_replaces_one_of_the_same_label(zelto, emulator, e
     assert second["updatedAt"] > first["updatedAt"]
 
 
-@pytest.mark.parametrize("conversation", [CALL, "no-uuid"])
-def test_a_call_that_does_not_exist_is_404(web, conversation):
-    metrics = f"/_emulator/conversations/{conversation}/customer-metrics"
+@pytest.mark.parametrize(
+    ("path", "metrics", "metric", "call"),
+    [
+        ("conversations", "customer-metrics", {"label": "a", "score": 1}, CALL),
+        ("conversations", "customer-metrics", {"label": "a", "score": 1}, "no-uuid"),
+        ("roark/chats", "metrics", {"slug": "a", "value": 1}, CALL),
+        ("roark/chats", "metrics", {"slug": "a", "value": 1}, "no~chat"),
+        ("coval/conversations", "metrics", {"value": 1}, COVAL_CALL),
+        ("coval/conversations", "metrics", {"value": 1}, "x"),
+    ],
+)
+def test_a_call_that_does_not_exist_is_404(web, path, metrics, metric, call):
     for answer in (
-        web.get(f"/_emulator/conversations/{conversation}"),
-        web.post(metrics, json={"label": "a", "score": 1}),
+        web.get(f"/_emulator/{path}/{call}"),
+        web.post(f"/_emulator/{path}/{call}/{metrics}", json=metric),
     ):
         assert answer.status_code == 404
-        assert conversation in answer.json()["message"]
+        assert call in answer.json()["message"]
+
+
+def test_a_chat_of_roark_is_added_with_values_in_the_vendors_words(web, roark):
+    added = web.post("/_emulator/roark/chats", json={"id": CALL})
+    assert added.status_code == 201
+    assert added.json().keys() == {"id", "available_at"}
+    assert added.json()["id"] == CALL
+    assert web.post("/_emulator/roark/chats", json={"id": CALL}).status_code == 409
+    path = f"/_emulator/roark/chats/{CALL}"
+    value = {"slug": "a", "value": 1, "valueReasoning": "because", "participantRole": "agent"}
+    answer = web.post(f"{path}/metrics", json=value)
+    assert answer.status_code == 201
+    assert answer.json().keys() == {"chat_id", "slug", "appears_at"}
+    web.post(f"{path}/metrics", json={"slug": "b", "captureStatus": "ERROR", "errorMessage": "down"})
+    web.post(f"{path}/metrics", json={"slug": "c", "value": True, "after": 60})
+    [chat] = web.get("/_emulator/roark/chats").json()["chats"]
+    assert chat == web.get(path).json()
+    assert chat["metrics"] == roark(CALL, status="all").json()["data"]
+    assert [metric["slug"] for metric in chat["upcoming"]] == ["c"]
+    [entry] = chat["metrics"][0]["values"]
+    assert (entry["valueReasoning"], entry["participantRole"]) == ("because", "agent")
+
+
+def test_a_conversation_of_coval_is_added_with_outputs_that_show_their_metrics_name(web, coval):
+    added = web.post("/_emulator/coval/conversations", json={"id": COVAL_CALL})
+    assert added.status_code == 201
+    assert added.json()["id"] == COVAL_CALL
+    assert web.post("/_emulator/coval/conversations", json={"id": COVAL_CALL}).status_code == 409
+    path = f"/_emulator/coval/conversations/{COVAL_CALL}"
+    output = {"metric_id": METRIC, "metric_name": "latency", "value": 2.35}
+    answer = web.post(f"{path}/metrics", json=output)
+    assert answer.status_code == 201
+    assert answer.json().items() >= {"conversation_id": COVAL_CALL, "metric_id": METRIC}.items()
+    web.post(f"{path}/metrics", json={"value": ["a"], "ready_after": 60})
+    web.post(f"{path}/metrics", json={"value": "x", "after": 60})
+    [conversation] = web.get("/_emulator/coval/conversations").json()["conversations"]
+    assert conversation == web.get(path).json()
+    [row] = coval(COVAL_CALL, filter="metric_name=latency").json()["metrics"]
+    assert conversation["metrics"][0].items() >= {**row, **output, "output_type": "float"}.items()
+    assert [metric["status"] for metric in conversation["metrics"]] == ["COMPLETED", "IN PROGRESS"]
+    assert [len(metric["metric_id"]) for metric in conversation["upcoming"]] == [22]
+
+
+@pytest.mark.parametrize("path", ["roark/chats", "coval/conversations"])
+def test_a_call_of_another_service_needs_no_id_and_is_none_of_zeltos(web, path):
+    first, second = (web.post(f"/_emulator/{path}").json()["id"] for _ in range(2))
+    assert first != second
+    assert web.get(f"/_emulator/{path}/{first}").json()["id"] == first
+    assert web.get("/_emulator/conversations").json() == {"conversations": []}
 
 
 def test_settings_change_only_what_is_named(web):
@@ -112,6 +172,7 @@ def test_settings_change_only_what_is_named(web):
         "any_conversation": False,
         "latency": 0.0,
         "nulls": "absent",
+        "repeat_page_token": False,
     }
     changes = {"metrics_enabled": False, "metric_ids": [CALL], "latency": 0.01}
     answer = web.patch("/_emulator/settings", json=changes)
@@ -140,6 +201,16 @@ def test_settings_change_only_what_is_named(web):
         ("PATCH", "settings", {"metrics_enabled": "no"}, "metrics_enabled"),
         ("PATCH", "settings", {"metric_ids": ["x"]}, "metric_ids.0"),
         ("PATCH", "settings", {"nulls": "none"}, "nulls"),
+        ("PATCH", "settings", {"repeat_page_token": 1}, "repeat_page_token"),
+        ("POST", "roark/chats", {"id": "a b"}, "id"),
+        ("POST", "roark/chats", {"chat_id": "a"}, "chat_id"),
+        ("POST", "roark/chats/x/metrics", {"slug": "a"}, "body"),
+        ("POST", "roark/chats/x/metrics", {"slug": "a", "value": 1, "valueReason": ""}, "valueReason"),
+        ("POST", "roark/chats/x/metrics", {"value": 1}, "slug"),
+        ("POST", "coval/conversations", {"id": CALL}, "id"),
+        ("POST", "coval/conversations/x/metrics", {"value": 1, "status": "DONE"}, "status"),
+        ("POST", "coval/conversations/x/metrics", {"value": {}}, "value"),
+        ("POST", "coval/conversations/x/metrics", {"reday_after": 1}, "reday_after"),
         ("PATCH", "settings", {"api_key": "x"}, "api_key"),
         ("POST", "faults", {}, "body"),
         ("POST", "faults", {"status": 99}, "status"),
@@ -185,20 +256,27 @@ def test_reset_goes_back_to_the_start(web, zelto, emulator):
     zelto.submit(label="a", score=1)
     emulator.add_metric(zelto.call, "b", score=1, after=0.05)
     emulator.fault(status=503, path="nowhere")
+    chat, conversation = emulator.roark.add_chat(), emulator.coval.add_conversation()
+    emulator.roark.add_metric_value(chat, "a", 1, name="A name")
+    emulator.coval.add_metric_output(conversation, 1, metric_id=METRIC, metric_name="latency")
     start = emulator.settings()
     emulator.settings(metrics_enabled=False, latency=0.01)
     assert web.post("/_emulator/reset").status_code == 204
     assert emulator.settings() == start
-    assert emulator.conversations() == []
+    assert emulator.conversations() == emulator.roark.chats() == emulator.coval.conversations() == []
     assert emulator.faults() == []
     assert emulator.journal() == []
     emulator.add_conversation(zelto.call)
     time.sleep(0.06)  # The metric that was still to come must not come any more.
     assert emulator.metrics(zelto.call) == []
+    emulator.roark.add_metric_value(emulator.roark.add_chat(chat), "a", 1)
+    assert emulator.roark.chats()[0]["metrics"][0]["name"] == "A"
+    emulator.coval.add_metric_output(emulator.coval.add_conversation(conversation), 1, metric_id=METRIC)
+    assert emulator.coval.conversations()[0]["metrics"][0]["metric_name"] == METRIC
 
 
 def test_a_reset_waits_for_the_request_that_is_being_answered(zelto, emulator, monkeypatch):
-    state = emulator._control.state
+    state = emulator._control.zelto
     is_available = state.is_available
 
     def find_while_somebody_resets(call: str) -> bool:

@@ -80,7 +80,10 @@ def test_a_server_that_dies_at_its_start_is_an_error(monkeypatch):
 def test_the_connection_is_what_airflow_reads_from_the_environment(emulator):
     connection = json.loads(emulator.connection_json())
     assert connection == {"conn_type": "zelto", "host": emulator.url, "password": KEY}
-    with pytest.raises(ValueError, match="only zelto"):
+    for service in ("roark", "coval"):
+        connection = json.loads(emulator.connection_json(service))
+        assert connection == {"conn_type": service, "host": f"{emulator.url}/{service}", "password": KEY}
+    with pytest.raises(ValueError, match="only zelto, roark, coval"):
         emulator.connection_json("nothing")
 
 

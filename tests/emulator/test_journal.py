@@ -44,6 +44,33 @@ def test_a_request_is_written_down_with_what_came_of_it(web, zelto):
     }
 
 
+def test_each_service_writes_down_its_own_requests(web, roark, coval, emulator):
+    chat, conversation = emulator.roark.add_chat(), emulator.coval.add_conversation()
+    roark(chat, status="all")
+    coval(conversation, page_size=0)
+    shown = [
+        {name: entry[name] for name in ("service", "path", "query", "status", "authorized")}
+        for entry in entries(web)
+    ]
+    assert shown == [
+        {
+            "service": "roark",
+            "path": f"/roark/v1/chat/{chat}/metrics",
+            "query": "status=all",
+            "status": 200,
+            "authorized": True,
+        },
+        {
+            "service": "coval",
+            "path": f"/coval/v1/conversations/{conversation}/metrics",
+            "query": "page_size=0",
+            "status": 400,
+            "authorized": True,
+        },
+    ]
+    assert [entry["n"] for entry in entries(web, service="coval")] == [2]
+
+
 def test_a_refused_request_is_written_down_as_such(web, zelto):
     zelto.request("GET", headers={"Authorization": "Bearer wrong"})
     [entry] = entries(web)
@@ -125,12 +152,14 @@ def test_a_cleared_journal_counts_from_one_again(web, zelto, emulator):
     assert emulator.journal() == []
 
 
-def test_the_key_is_nowhere_in_the_journal(web, zelto, emulator):
+def test_the_key_is_nowhere_in_the_journal(web, zelto, roark, coval, emulator):
+    roark(KEY, key=KEY)
+    coval(KEY, key=KEY)
     zelto.client.get(f"/v1/{KEY}", params={"api_key": KEY}, headers={"User-Agent": KEY})
     zelto.submit(label=f"a label with the key {KEY}", score=1)
     zelto.request("GET", headers={"Authorization": f"Bearer {KEY}", "Cookie": KEY, "x-api-key": KEY})
     text = web.get("/_emulator/journal").text
-    assert len(entries(web)) == 3
+    assert len(entries(web)) == 5
     assert "***" in text
     assert "bearer" not in text.lower()
     assert KEY not in text + json.dumps(emulator.journal())

@@ -83,6 +83,59 @@ def test_what_is_still_to_come_is_shown_as_such(page, emulator):
     assert "to come" in text
 
 
+def test_chats_of_roark_are_shown_with_status_value_and_reason(page, emulator):
+    assert "Roark" not in page().text
+    chat = emulator.roark.add_chat(available_after=60)
+    emulator.roark.add_metric_value(chat, "call_reason", "billing", value_reasoning="as heard")
+    emulator.roark.add_metric_value(chat, "resolved", True)
+    emulator.roark.add_metric_value(chat, "tone", 0, participant_role="agent")
+    emulator.roark.add_metric_value(chat, "tone", capture_status="ERROR", error_message="provider down")
+    emulator.roark.add_metric_value(chat, "late", 1, after=60)
+    shown = page()
+    for text in (
+        "Roark chats",
+        chat,
+        "processed at",
+        "call_reason",
+        "billing",
+        "as heard",
+        "late",
+        "to come",
+    ):
+        assert text in shown.text
+    chips = [span["class"] for span in shown.named("span") if span["class"].startswith("chip")]
+    assert chips == ["chip wait", "chip pass", "chip pass", "chip pass", "chip fail", "chip wait"]
+    assert [note["title"] for note in shown.named("div") if note.get("class") == "note"] == [
+        *("billing", "as heard"),
+        *("true", ""),
+        *("0", ""),
+        *("", "provider down"),
+    ]
+
+
+def test_conversations_of_coval_are_shown_with_status_value_and_reason(page, emulator):
+    assert "Coval" not in page().text
+    conversation = emulator.coval.add_conversation()
+    assert "No metrics yet." in page().text
+    add = emulator.coval.add_metric_output
+    add(conversation, 2.35, metric_name="latency", explanation="as measured")
+    add(conversation, ["billing", "delivery"], metric_name="topics")
+    add(conversation, "x", metric_name="tone", ready_after=60)
+    add(conversation, metric_name="voice", status="FAILED", status_reason="no audio")
+    add(conversation, 1, metric_name="late", after=60)
+    shown = page()
+    for text in ("Coval conversations", conversation, "latency", "IN PROGRESS", "late", "to come"):
+        assert text in shown.text
+    chips = [span["class"] for span in shown.named("span") if span["class"].startswith("chip")]
+    assert chips == ["chip pass", "chip pass", "chip wait", "chip fail", "chip wait"]
+    assert [note["title"] for note in shown.named("div") if note.get("class") == "note"] == [
+        *("2.35", "as measured"),
+        *("billing, delivery", ""),
+        *("", ""),
+        *("", "no audio"),
+    ]
+
+
 def test_the_last_requests_are_shown_with_status_and_fault(page, zelto, emulator):
     zelto.list("no-such-call")
     number = emulator.fault(status=503)
@@ -109,9 +162,12 @@ def test_hostile_text_is_shown_and_not_obeyed(page, zelto, emulator):
     before = [tag for tag, _ in page().tags if tag in ("script", "img")]
     zelto.submit(label=HOSTILE, score=1, note=HOSTILE)
     emulator.add_metric(zelto.call, HOSTILE + "2", score=1, after=60)
+    emulator.roark.add_metric_value(emulator.roark.add_chat(), HOSTILE, HOSTILE, value_reasoning=HOSTILE)
+    conversation = emulator.coval.add_conversation()
+    emulator.coval.add_metric_output(conversation, [HOSTILE], metric_name=HOSTILE, explanation=HOSTILE)
     zelto.client.get("/v1/" + HOSTILE)
     shown = page()
-    assert shown.text.count(HOSTILE) == 4
+    assert shown.text.count(HOSTILE) == 10
     assert [tag for tag, _ in shown.tags if tag in ("script", "img")] == before == ["script"]
     assert not any(name.startswith("on") for _, attributes in shown.tags for name in attributes)
 

@@ -7,32 +7,20 @@ import pytest
 from airflow_provider_zelto.emulator.clock import iso
 from airflow_provider_zelto.emulator.pending import Pending
 from airflow_provider_zelto.emulator.settings import LiveSettings, Settings
-from airflow_provider_zelto.emulator.state import State, Submission
+from airflow_provider_zelto.emulator.zelto_metrics import OthersMetric, Submission
+from airflow_provider_zelto.emulator.zelto_state import NewConversation, ZeltoState
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOON
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 @pytest.fixture
 def state(clock):
-    return State(LiveSettings(Settings()), now=clock)
+    return ZeltoState(LiveSettings(Settings()), now=clock)
 
 
 @pytest.fixture
 def call(state):
-    return state.add_call(None, None, 0)["id"]
+    return state.add_call(NewConversation())["id"]
 
 
 @pytest.mark.parametrize("step", [0, -3600])
@@ -47,9 +35,9 @@ def test_an_update_moves_the_time_even_when_the_clock_does_not(state, call, cloc
 def test_metrics_that_are_due_appear_in_the_order_of_their_time_however_late_they_are_read(
     state, call, clock
 ):
-    state.submit_later(call, Submission("a", score=2), 20)
-    state.submit_later(call, Submission("a", score=1), 10)
-    state.submit_later(call, Submission("b", score=3), 30)
+    state.add_metric(call, OthersMetric(label="a", score=2, after=20))
+    state.add_metric(call, OthersMetric(label="a", score=1, after=10))
+    state.add_metric(call, OthersMetric(label="b", score=3, after=30))
     clock.now += timedelta(seconds=25)
     [metric] = state.metrics(call)
     assert metric["score"] == 2
@@ -58,14 +46,14 @@ def test_metrics_that_are_due_appear_in_the_order_of_their_time_however_late_the
 
 
 def test_a_metric_that_was_due_does_not_replace_a_later_submission(state, call, clock):
-    state.submit_later(call, Submission("a", score=1), 10)
+    state.add_metric(call, OthersMetric(label="a", score=1, after=10))
     clock.now += timedelta(seconds=15)
     assert state.submit(call, Submission("a", score=2))["score"] == 2
     assert [metric["score"] for metric in state.metrics(call)] == [2]
 
 
 def test_a_call_is_available_from_its_moment_on(state, clock):
-    call = state.add_call(None, None, 5)["id"]
+    call = state.add_call(NewConversation(available_after=5))["id"]
     clock.now += timedelta(seconds=4.999999)
     assert not state.is_available(call)
     clock.now += timedelta(seconds=0.000001)
