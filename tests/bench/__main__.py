@@ -1,0 +1,45 @@
+"""The benchmarks: ``python -m tests.bench`` runs all of them. They report figures and never judge."""
+
+from __future__ import annotations
+
+import argparse
+
+from tests.bench import imports, waits
+from tests.bench.report import print_machine
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.set_defaults(run=_run_all)
+    benchmarks = parser.add_subparsers(title="one of them")
+
+    one = benchmarks.add_parser("imports", help=imports.__doc__, description=imports.__doc__)
+    one.add_argument("--runs", type=int, default=5, help="fresh interpreters for each module")
+    one.set_defaults(run=lambda options: imports.run(options.runs))
+
+    load = waits.Load()
+    one = benchmarks.add_parser("waits", help=waits.__doc__, description=waits.__doc__)
+    one.add_argument("--triggers", type=int, default=load.number, help="in one event loop")
+    one.add_argument("--poke-interval", type=float, default=load.poke_interval, help="seconds")
+    one.add_argument("--seconds", type=float, default=load.seconds, help="how long to watch")
+    one.add_argument("--latency", type=float, default=load.latency, help="of the server, seconds")
+    one.add_argument("--answers", nargs="+", choices=waits.ANSWERS, default=waits.DEFAULT_ANSWERS)
+    one.set_defaults(run=_run_waits)
+
+    options = parser.parse_args()
+    print_machine()
+    options.run(options)
+
+
+def _run_all(options: argparse.Namespace) -> None:
+    imports.run()
+    waits.run(waits.Load())
+
+
+def _run_waits(options: argparse.Namespace) -> None:
+    load = waits.Load(options.triggers, options.poke_interval, options.seconds, options.latency)
+    waits.run(load, options.answers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""The same waits in each way a sensor can wait: a slow metric, a refused key, a key refused softly."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_zelto.sensors.zelto import CustomerMetricsSensor
+
+MODES = {
+    "poke": {"deferrable": False},
+    "reschedule": {"deferrable": False, "mode": "reschedule"},
+    "deferrable": {"deferrable": True},
+}
+
+with DAG(
+    "zelto_waits",
+    schedule=None,
+    params={"conversation_id": ""},
+    default_args={"retries": 2, "retry_delay": timedelta(0), "poke_interval": 0.1, "timeout": 60},
+) as dag:
+    for name, options in MODES.items():
+        wait = {"conversation_id": "{{ params.conversation_id }}", **options}
+        CustomerMetricsSensor(
+            task_id=f"{name}_slow",
+            labels=["{{ 'Slow' }}"],
+            updated_after="{{ data_interval_start }}",
+            **wait,
+        )
+        CustomerMetricsSensor(task_id=f"{name}_refused", zelto_conn_id="zelto_refused", **wait)
+        CustomerMetricsSensor(task_id=f"{name}_soft", zelto_conn_id="zelto_refused", soft_fail=True, **wait)

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_zelto.exceptions import RateLimitError
+from tests.docs.dags.submits import CALL, OTHER_CALL
+from tests.docs.papers import run_dag
+from tests.docs.snippets import copy_metrics, labels_of_calls, labels_so_far
+
+SUBMITS = Path(__file__).parent / "dags" / "submits.py"
+
+
+@pytest.fixture
+def run_submits(emulator, airflow_db, monkeypatch):
+    def run(name):
+        for call in (CALL, OTHER_CALL):
+            emulator.add_conversation(call)
+        return run_dag(SUBMITS, name, monkeypatch)
+
+    return run
+
+
+def test_a_mapped_operator_submits_one_metric_for_each_set_of_arguments(run_submits, emulator):
+    assert run_submits("mapped").state == "success"
+    assert [(metric["score"], metric["verdict"]) for metric in emulator.metrics(CALL)] == [(92, "pass")]
+    assert [(metric["score"], metric["verdict"]) for metric in emulator.metrics(OTHER_CALL)] == [(40, "fail")]
+
+
+def test_one_value_of_what_was_stored_can_be_handed_on(run_submits, emulator):
+    run = run_submits("one_value")
+    assert run.state == "success"
+    [noted] = [
+        ti.xcom_pull(task_ids="note_down") for ti in run.get_task_instances() if ti.task_id == "note_down"
+    ]
+    [metric] = emulator.metrics(CALL)
+    assert noted == f"stored as {metric['id']}"
+
+
+def test_native_rendering_keeps_lists_and_nothing(run_submits, emulator):
+    assert run_submits("native").state == "success"
+    [metric] = emulator.metrics(CALL)
+    assert metric.get("note") is None
+
+
+def test_metrics_are_carried_from_call_to_call(emulator):
+    calls = [emulator.add_conversation() for _ in range(2)]
+    emulator.add_metric(calls[0], "Compliance Check", score=75, verdict="pass", note="well done")
+    emulator.add_metric(calls[0], "Audio quality", score=0)
+    assert copy_metrics.function(*calls) == 2
+    kept = ("label", "score", "verdict", "note")
+    [before, after] = [
+        [{name: metric.get(name) for name in kept} for metric in emulator.metrics(call)] for call in calls
+    ]
+    assert before == after
+
+
+def test_calls_are_asked_for_side_by_side(emulator):
+    calls = [emulator.add_conversation() for _ in range(3)]
+    emulator.add_metric(calls[1], "Audio quality", score=80)
+    assert asyncio.run(labels_of_calls(calls)) == [set(), {"Audio quality"}, set()]
+
+
+def test_an_error_can_be_told_from_another(emulator):
+    assert labels_so_far.function(OTHER_CALL) == []
+    emulator.fault(status=429, retry_after=90)
+    with pytest.raises(RateLimitError):
+        labels_so_far.function(OTHER_CALL)

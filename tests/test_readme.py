@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import importlib
+import re
+from importlib.metadata import metadata
+
+import pytest
+
+from tests.docs.papers import ROOT, code_blocks, run_dag
+
+README = ROOT / "README.md"
+TEXT = README.read_text()
+CALL = "6f2d8b0e-3c51-4a7e-9b1d-0c8e5f4a7d21"
+
+_MODULES = (
+    "operators.roark",
+    "operators.coval",
+    "sensors.roark",
+    "sensors.coval",
+    "transfers.roark_to_zelto",
+    "transfers.coval_to_zelto",
+    "operators.zelto",
+    "sensors.zelto",
+    "transfers.sql_to_zelto",
+    "hooks.zelto",
+    "emulator",
+    "exceptions",
+)
+
+
+@pytest.mark.usefixtures("airflow_db")
+def test_the_dag_runs_as_it_stands(emulator, tmp_path, monkeypatch):
+    [code] = code_blocks(README, "python")
+    file = tmp_path / "first_zelto_dag.py"
+    file.write_text(code)
+    emulator.add_conversation(CALL)
+    run = run_dag(file, "first_zelto_dag", monkeypatch)
+    assert {ti.task_id: ti.state for ti in run.get_task_instances()} == {
+        "submit": "success",
+        "wait": "success",
+        "list": "success",
+    }
+    [metric] = emulator.metrics(CALL)
+    assert (metric["label"], metric["score"], metric["verdict"]) == ("Compliance Check", 92, "pass")
+
+
+def test_the_dag_is_short():
+    [code] = code_blocks(README, "python")
+    assert len([line for line in code.splitlines() if line.strip()]) <= 20
+
+
+def _is_public(name):
+    modules = [importlib.import_module(f"airflow_provider_zelto.{module}") for module in _MODULES]
+    return any(hasattr(module, name) for module in modules)
+
+
+@pytest.mark.parametrize(
+    "name", sorted({*re.findall(r"`(\w+(?:Operator|Sensor|Hook|Error)|Emulator)`", TEXT)})
+)
+def test_what_it_recommends_exists(name):
+    assert _is_public(name) or name in ("HttpOperator", "HttpSensor")
+
+
+@pytest.mark.parametrize("extra", sorted({*re.findall(r"airflow-provider-zelto\[([\w,]+)\]", TEXT)}))
+def test_the_extras_it_names_exist(extra):
+    assert {*extra.split(",")} <= {*(metadata("airflow-provider-zelto").get_all("Provides-Extra") or ())}
+
+
+def test_the_versions_it_promises_are_those_that_are_tested():
+    supported = re.search(r"SUPPORTED = \{(.*?)\}", (ROOT / "noxfile.py").read_text(), re.DOTALL)[1]
+    matrix = re.findall(r'"(\d+\.\d+)\.\d+": "([\d.]+)"', supported)
+    airflows, pythons = (
+        sorted(versions, key=lambda v: [*map(int, v.split("."))]) for versions in zip(*matrix, strict=True)
+    )
+    assert f"Airflow {airflows[0]} to {airflows[-1]} and Python {pythons[0]} to {pythons[-1]}" in TEXT
