@@ -1,33 +1,19 @@
 from __future__ import annotations
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_zelto import checkpoint
 from airflow_provider_zelto.checkpoint import Checkpoint, SourceChangedError
+from tests.batches import StateStore
 
 ROWS = [{"label": f"row {number}", "score": number} for number in range(1, 301)]
 
 
-class Store(dict):
-    """Keeps values as Airflow does: as JSON."""
-
-    def get(self, key, default=None):
-        return json.loads(self[key]) if key in self else default
-
-    def set(self, key, value):
-        self[key] = json.dumps(value)
-
-    def delete(self, key):
-        self.pop(key, None)
-
-
 @pytest.fixture
 def store():
-    return Store()
+    return StateStore()
 
 
 def run_try(store, rows=ROWS, *, done=(), refused=(), scope="zelto_default", save=True):
@@ -66,7 +52,7 @@ def test_progress_adds_up_over_tries(store):
 
 @given(st.sets(st.integers(1, 60)), st.randoms(use_true_random=False))
 def test_a_row_that_is_missing_is_never_skipped_nor_what_comes_after_it(done, chance):
-    store = Store()
+    store = StateStore()
     run_try(store, ROWS[:60], done=chance.sample(sorted(done), len(done)))
     first_missing = next(number for number in range(1, 62) if number not in done)
     assert run_try(store, ROWS[:60]) == up_to(first_missing - 1)
@@ -180,7 +166,7 @@ def test_what_is_kept_stays_small(store):
 
 def test_rows_that_wait_for_an_earlier_one_are_counted(monkeypatch):
     monkeypatch.setattr(checkpoint, "_MOST_ROWS_AHEAD", 20)
-    progress = Checkpoint(Store(), "zelto_default")
+    progress = Checkpoint(StateStore(), "zelto_default")
     for number, row in enumerate(ROWS[:21], 1):
         assert not progress.is_far_ahead
         progress.read(number, row)

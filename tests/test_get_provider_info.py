@@ -103,6 +103,21 @@ def test_airflow_shows_the_declared_form():
     }
 
 
+def test_the_hook_makes_a_field_for_each_part_of_the_extra(monkeypatch):
+    for name in FORM_LIBRARY:
+        monkeypatch.setitem(sys.modules, name, MagicMock())
+    widgets = ZeltoHook.get_connection_form_widgets()
+    library = sys.modules["wtforms"]
+    assert widgets == {
+        name: (library.IntegerField if name == "max_retries" else library.StringField).return_value
+        for name in FIELDS
+    }
+    made = library.IntegerField.call_args_list + library.StringField.call_args_list
+    assert {call.args[0]: call.kwargs["description"] for call in made} == {
+        FIELDS[name]: description for name, description in DESCRIPTIONS.items()
+    }
+
+
 def test_the_hook_shows_the_placeholders_of_the_extra_too():
     placeholders = ZeltoHook.get_ui_field_behaviour()["placeholders"]
     assert placeholders.keys() == PLACEHOLDERS.keys() | FIELDS.keys()

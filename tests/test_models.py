@@ -284,8 +284,13 @@ def test_an_answer_comes_through_unchanged(answer):
 
 @given(
     st.dictionaries(
-        st.text().filter(lambda name: name not in FULL),
-        st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists),
+        st.text(max_size=5).filter(lambda name: name not in FULL),
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.text(max_size=5)
+        | st.lists(st.floats(0, 1), max_size=2),
+        max_size=3,
     )
 )
 def test_fields_that_the_api_adds_pass_through(added):

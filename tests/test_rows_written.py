@@ -95,6 +95,7 @@ def test_values_that_json_does_not_know_are_written_as_text(tmp_path):
 
 
 @pytest.mark.usefixtures("store")
+@given(st.lists(st.dictionaries(st.text(), st.none() | st.text() | st.floats(allow_nan=False), max_size=3)))
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_was_written_as_json_lines_is_read_back(written):
     with JsonLinesFile("memory://bucket/any.jsonl") as file:

@@ -27,10 +27,6 @@ class Emulator:
     Calls and metrics are Zelto's here; :attr:`roark` and :attr:`coval` have their own. Wrong arguments of any
     method raise ``ValueError``, a call that does not exist ``LookupError``.
 
-    :ivar roark: the chats of the local Roark, a
-        :class:`~airflow_provider_zelto.emulator.roark_handle.RoarkHandle`.
-    :ivar coval: the conversations of the local Coval, a
-        :class:`~airflow_provider_zelto.emulator.coval_handle.CovalHandle`.
     :param host: address to listen on; default ``127.0.0.1``, and anything but a loopback address warns.
     :param port: TCP port; default 0, which takes a free one and keeps it over a stop and a start.
     :param api_keys: the API key that is accepted, or several; default ``zelto-emulator-key``.
@@ -47,8 +43,6 @@ class Emulator:
     ) -> None:
         keys = [api_keys] if isinstance(api_keys, str) else list(api_keys)
         self._control = Control(keys, Settings.model_validate(settings))
-        self.roark = RoarkHandle(self._control.roark)
-        self.coval = CovalHandle(self._control.coval)
         self._server = Server(create_app(self._control), host, port)
         self._keys = keys
         if warning := exposure_warning(host):
@@ -72,6 +66,16 @@ class Emulator:
     def api_key(self) -> str:
         """Return an API key that is accepted: the first one given."""
         return self._keys[0]
+
+    @property
+    def roark(self) -> RoarkHandle:
+        """Return the handle for Roark's chats and their metric values."""
+        return RoarkHandle(self._control.roark)
+
+    @property
+    def coval(self) -> CovalHandle:
+        """Return the handle for Coval's conversations and their metric outputs."""
+        return CovalHandle(self._control.coval)
 
     def start(self) -> None:
         """Serve until :meth:`stop`; raises ``OSError`` when the port is taken."""

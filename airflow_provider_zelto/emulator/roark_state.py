@@ -80,7 +80,7 @@ class RoarkState(CallStore[Chat]):
     def metrics(self, call_id: str, *, every_status: bool = False) -> list[dict[str, Any]]:
         """Return the chat's metric definitions with their values, as the API does."""
         with self.lock:
-            return self._metrics(self._available(call_id), every_status)
+            return self._metrics(self._available(call_id), self._now(), every_status)
 
     def describe(self, call_ids: Iterable[str]) -> Iterator[dict[str, Any]]:
         """Yield each chat with its metrics and the slugs still to come."""
@@ -94,7 +94,7 @@ class RoarkState(CallStore[Chat]):
                     for value in chat.values
                     if value.computed_at > now
                 ]
-                metrics = self._metrics(chat, every_status=True)
+                metrics = self._metrics(chat, now, every_status=True)
             yield {**self._call_json(chat), "metrics": metrics, "upcoming": upcoming}
 
     def clear(self) -> None:
@@ -103,8 +103,7 @@ class RoarkState(CallStore[Chat]):
             super().clear()
             self._definitions.clear()
 
-    def _metrics(self, chat: Chat, every_status: bool) -> list[dict[str, Any]]:
-        now = self._now()
+    def _metrics(self, chat: Chat, now: datetime, every_status: bool) -> list[dict[str, Any]]:
         groups: dict[str, list[dict[str, Any]]] = {}
         for value in chat.values:
             if value.computed_at <= now and (every_status or value.new.capture_status == "SUCCESS"):

@@ -23,6 +23,7 @@ from tests.bench.processes import ROOT
 _BACKLOG = 4096
 _LIST_PATH = "/v1/conversations/"
 _COUNT_PATH = "/answered"
+_SWITCH_PATH = "/switch"
 _STORED = {
     "id": "8f14e45f-ceea-4e7a-9c2b-000000000001",
     "organizationId": "8f14e45f-ceea-4e7a-9c2b-000000000002",
@@ -39,16 +40,18 @@ class LoopbackService:
     Zelto's two endpoints without any state, and 404 for every other path.
 
     :param latency: seconds before each answer.
-    :param status: status to answer everything with instead, or None.
     """
 
     latency: float = 0.0
-    status: int | None = None
+    status: int | None = field(default=None, init=False)
     answered_at: array[float] = field(default_factory=lambda: array("d"))
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
         if request.path == _COUNT_PATH:
             return _json(200, {"count": self._count(request.query["since"], request.query["until"])})
+        if request.path == _SWITCH_PATH:
+            self.status = int(request.query["status"])
+            return _json(200, {"status": self.status})
         answer = await self._answer(request)
         await asyncio.sleep(self.latency)
         self.answered_at.append(time.monotonic())
@@ -73,11 +76,9 @@ def _json(status: int, body: object) -> web.Response:
 
 
 @contextmanager
-def serving(*, latency: float, status: int | None = None) -> Iterator[str]:
+def serving(*, latency: float) -> Iterator[str]:
     """Run the service in a process of its own and give its base URL."""
     command = [sys.executable, "-m", "tests.bench.server", f"--latency={latency}"]
-    if status is not None:
-        command.append(f"--status={status}")
     with Popen(command, cwd=ROOT, stdin=PIPE, stdout=PIPE, text=True) as server:
         assert server.stdin is not None
         assert server.stdout is not None
@@ -91,8 +92,18 @@ def serving(*, latency: float, status: int | None = None) -> Iterator[str]:
 
 def answered(url: str, since: float, until: float) -> int:
     """Ask a running service how many requests it answered between two readings of ``time.monotonic()``."""
-    with urlopen(f"{url}{_COUNT_PATH}?{urlencode({'since': since, 'until': until})}") as answer:
-        return int(json.load(answer)["count"])
+    return int(_ask(url, _COUNT_PATH, since=since, until=until)["count"])
+
+
+def switch_to(url: str, status: int) -> None:
+    """Have a running service answer everything with this status from now on."""
+    _ask(url, _SWITCH_PATH, status=status)
+
+
+def _ask(url: str, path: str, **query: float) -> dict[str, int]:
+    with urlopen(f"{url}{path}?{urlencode(query)}") as answer:
+        given: dict[str, int] = json.load(answer)
+        return given
 
 
 async def _serve(service: LoopbackService) -> None:
@@ -109,9 +120,7 @@ async def _serve(service: LoopbackService) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
-    parser.add_argument("--status", type=int, help="answer everything with this status")
-    options = parser.parse_args()
-    asyncio.run(_serve(LoopbackService(latency=options.latency, status=options.status)))
+    asyncio.run(_serve(LoopbackService(latency=parser.parse_args().latency)))
 
 
 if __name__ == "__main__":

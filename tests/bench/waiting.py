@@ -22,7 +22,7 @@ from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_zelto.triggers.zelto import CustomerMetricsTrigger
 from tests.bench.loop_watch import LoopWatch
-from tests.bench.server import answered
+from tests.bench.server import answered, switch_to
 from tests.bench.wait_figures import Phase, Wait
 
 
@@ -44,12 +44,16 @@ TRIGGERS: Mapping[str, Callable[[str, float], BaseTrigger]] = {
 }
 
 
-async def _wait(trigger: str, url: str, number: int, poke_interval: float, seconds: float) -> Wait:
+async def _wait(
+    trigger: str, url: str, number: int, poke_interval: float, seconds: float, status: int | None
+) -> Wait:
     runner = TriggerRunner()
     runner.to_create.extend(_workload(trigger, index, poke_interval) for index in range(1, number + 1))
     memory, watch = _resident_memory(), LoopWatch()
     with watch.watching():
         start = await _phase(url, watch, 2 * poke_interval, runner.create_triggers())
+        if status is not None:
+            await asyncio.to_thread(switch_to, url, status)
         waiting = await _phase(url, watch, seconds)
     tasks = [details["task"] for details in runner.triggers.values()]
     wait = Wait(
@@ -102,6 +106,7 @@ def main() -> None:
     parser.add_argument("--number", type=int, required=True, help="how many triggers")
     parser.add_argument("--poke-interval", type=float, required=True, help="seconds")
     parser.add_argument("--seconds", type=float, required=True, help="how long to watch them")
+    parser.add_argument("--status", type=int, help="what the server answers once all are waiting")
     parser.add_argument("--plain", action="store_true", help="as if the aiohttp extra were not installed")
     options = vars(parser.parse_args())
     if options.pop("plain"):

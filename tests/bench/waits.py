@@ -29,7 +29,7 @@ class Answer:
     HttpSensorTrigger waits on nothing but a 404, so that an empty list for the one is a 404 for the other.
 
     :ivar words: what CustomerMetricsTrigger is answered.
-    :ivar status: what everyone is answered instead, or None.
+    :ivar status: what everyone is answered instead once all are waiting, or None.
     :ivar has_targets: whether this is the wait that the targets are about.
     """
 
@@ -76,10 +76,11 @@ def run(load: Load, answers: Sequence[str] = DEFAULT_ANSWERS) -> None:
 
 
 def _wait(side: Sequence[str], status: int | None, load: Load) -> Wait:
-    with serving(latency=load.latency, status=status) as url, fresh_environment() as environment:
+    with serving(latency=load.latency) as url, fresh_environment() as environment:
         arguments = [
             *("-m", "tests.bench.waiting", *side, f"--url={url}", f"--number={load.number}"),
             *(f"--poke-interval={load.poke_interval}", f"--seconds={load.seconds}"),
+            *(() if status is None else (f"--status={status}",)),
         ]
         return Wait.model_validate(measure(arguments, {**environment, **_connections(url)}))
 

@@ -20,13 +20,17 @@ with DAG(
     params={"conversation_id": ""},
     default_args={"retries": 2, "retry_delay": timedelta(0), "poke_interval": 0.1, "timeout": 60},
 ) as dag:
+    before = None
     for name, options in MODES.items():
         wait = {"conversation_id": "{{ params.conversation_id }}", **options}
-        CustomerMetricsSensor(
+        slow = CustomerMetricsSensor(
             task_id=f"{name}_slow",
-            labels=["{{ 'Slow' }}"],
+            labels=["Slow for {{ ti.task_id.removesuffix('_slow') }}"],
             updated_after="{{ data_interval_start }}",
             **wait,
         )
         CustomerMetricsSensor(task_id=f"{name}_refused", zelto_conn_id="zelto_refused", **wait)
         CustomerMetricsSensor(task_id=f"{name}_soft", zelto_conn_id="zelto_refused", soft_fail=True, **wait)
+        if before:
+            before >> slow
+        before = slow

@@ -56,7 +56,7 @@ def test_the_errors_page_tells_whether_a_request_is_repeated(status):
     error_class = exceptions.status_error_class(status)
     error = error_class("x", service="Zelto", method="GET", path="/", status_code=status)
     repeated = _errors()[error_class.__name__]["repeated"]
-    assert RetryPolicy().repeats(error) == (str(status) in repeated or repeated == "yes")
+    assert RetryPolicy().repeats(error) == (str(status) in repeated or repeated.startswith("yes"))
 
 
 @pytest.mark.parametrize(

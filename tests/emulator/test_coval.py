@@ -102,7 +102,7 @@ def test_what_there_is_not_is_null_when_so_set(coval, emulator, call):
 
 
 def test_an_output_gets_its_value_while_somebody_waits(coval, emulator, call, eventually):
-    emulator.coval.add_metric_output(call, "positive", explanation="Thanked twice", ready_after=0.4)
+    emulator.coval.add_metric_output(call, "positive", explanation="Thanked twice", ready_after=0.6)
     [row] = coval(call).json()["metrics"]
     assert row.keys() == {"metric_output_id", "metric_id", "status"}
     assert row["status"] == "IN PROGRESS"
@@ -113,7 +113,7 @@ def test_an_output_gets_its_value_while_somebody_waits(coval, emulator, call, ev
 
 def test_outputs_arrive_in_waves(coval, emulator, call, eventually):
     emulator.coval.add_metric_output(call, 1, metric_name="text")
-    audio = emulator.coval.add_metric_output(call, 2, metric_name="voice", after=0.4)
+    audio = emulator.coval.add_metric_output(call, 2, metric_name="voice", after=0.6)
     [upcoming] = emulator.coval.conversations()[0]["upcoming"]
     assert upcoming == {
         "metric_id": audio["metric_id"],
@@ -301,6 +301,7 @@ def test_pages_never_end_when_so_set(coval, emulator, call):
                 "x",
                 "é",
                 "eyJvZmZzZXQiOiAxMDB9x",
+                "eyJv!ZmZzZXQiOiAxMDB9",
                 "eyJvZmZzZXQiOiAwfQ==",
                 "eyJvZmZzZXQiOiB0cnVlfQ==",
                 "W10=",
@@ -353,7 +354,7 @@ def test_an_unknown_conversation_is_404(coval, conversation):
 
 
 def test_a_conversation_that_is_still_processed_is_404_until_it_is_there(coval, emulator, eventually):
-    call = emulator.coval.add_conversation(UNKNOWN, available_after=0.4)
+    call = emulator.coval.add_conversation(UNKNOWN, available_after=0.6)
     assert call == UNKNOWN
     assert coval(call).status_code == 404
     eventually(lambda: coval(call).status_code == 200)

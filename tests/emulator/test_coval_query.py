@@ -16,7 +16,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 def row(name, value=None, *, created=0, started=None, ended=None):
     moments = [None if second is None else NOON + timedelta(seconds=second) for second in (started, ended)]
     return Row(
-        metric_output_id=f"output-{name}",
+        metric_output_id=f"output-{created:02}",
         metric_id=f"metric-{name}",
         metric_name=name,
         output_type="float",
@@ -63,6 +63,15 @@ def test_rows_are_sorted_and_those_without_what_is_asked_for_come_last(order_by,
 
 def test_rows_are_sorted_by_name_when_nothing_is_asked_for():
     assert names(MetricsQuery().page(ROWS)[0]) == "abcde"
+
+
+def test_outputs_of_one_metric_are_sorted_by_their_ids():
+    rows = [row("a", created=second) for second in (2, 0, 1)]
+    assert [row.metric_output_id for row in MetricsQuery().page(rows)[0]] == [
+        "output-00",
+        "output-01",
+        "output-02",
+    ]
 
 
 @pytest.mark.parametrize("order_by", ["", "-", "name", "--value", "value desc", "metric_id", "VALUE"])

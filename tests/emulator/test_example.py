@@ -70,3 +70,31 @@ def test_the_wait_ends_when_somebody_else_submits(zelto):
 
 
 # [END wait]
+
+
+# [START sources]
+def test_the_wait_ends_when_roark_and_coval_are_done(zelto, monkeypatch):
+    from airflow_provider_zelto.sensors.coval import CovalConversationMetricsSensor
+    from airflow_provider_zelto.sensors.roark import RoarkChatMetricsSensor
+
+    for service in ("roark", "coval"):
+        monkeypatch.setenv(f"AIRFLOW_CONN_{service.upper()}_DEFAULT", zelto.connection_json(service))
+
+    chat = zelto.roark.add_chat()
+    zelto.roark.add_metric_value(chat, "customer_satisfaction", 4, value_reasoning="Thanked twice", after=0.3)
+    RoarkChatMetricsSensor(
+        task_id="wait_for_roark", chat_id=chat, slugs=["customer_satisfaction"], poke_interval=0.1, timeout=10
+    ).execute({})
+
+    conversation = zelto.coval.add_conversation()
+    latency = zelto.coval.add_metric_output(conversation, 2.35, metric_name="latency", ready_after=0.3)
+    CovalConversationMetricsSensor(
+        task_id="wait_for_coval",
+        conversation_id=conversation,
+        metric_ids=[latency["metric_id"]],
+        poke_interval=0.1,
+        timeout=10,
+    ).execute({})
+
+
+# [END sources]

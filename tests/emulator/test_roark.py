@@ -162,7 +162,7 @@ def test_a_metric_with_one_value_among_its_rows_shows_that_one(roark, emulator, 
 
 def test_a_metric_that_is_still_computed_is_not_there(roark, emulator, chat, eventually):
     emulator.roark.add_metric_value(chat, "early", 1)
-    emulator.roark.add_metric_value(chat, "late", 2, after=0.4)
+    emulator.roark.add_metric_value(chat, "late", 2, after=0.6)
     [late] = emulator.roark.chats()[0]["upcoming"]
     assert slugs(roark(chat, status="all")) == ["early"]
     eventually(lambda: slugs(roark(chat)) == ["early", "late"])
@@ -204,7 +204,7 @@ def test_a_metric_without_any_value_yet_has_a_type_all_the_same(roark, emulator,
 
 
 def test_a_chat_that_is_still_processed_is_404_until_it_is_there(roark, emulator, eventually):
-    chat = emulator.roark.add_chat("chat_1-a", available_after=0.4)
+    chat = emulator.roark.add_chat("chat_1-a", available_after=0.6)
     emulator.roark.add_metric_value(chat, "a", 1)
     assert roark(chat).status_code == 404
     eventually(lambda: roark(chat).status_code == 200)

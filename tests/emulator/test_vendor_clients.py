@@ -142,7 +142,7 @@ def test_coval_orders(list_metrics, call, order_by, first):
 
 def test_coval_sees_an_output_become_ready(list_metrics, emulator, eventually):
     call = emulator.coval.add_conversation()
-    emulator.coval.add_metric_output(call, 1.5, ready_after=0.4)
+    emulator.coval.add_metric_output(call, 1.5, ready_after=0.6)
     [metric] = list_metrics(call).metrics
     assert (metric.status, metric.value) == ("IN PROGRESS", None)
     eventually(lambda: list_metrics(call).metrics[0].status == "COMPLETED")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import inspect
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -114,7 +113,7 @@ METRICS = st.fixed_dictionaries(
 
 
 @given(METRICS)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 def test_whatever_passes_the_checks_zelto_takes_and_nothing_else_is_sent(emulator, call, metric):
     emulator.clear_journal()
     try:
@@ -175,7 +174,6 @@ def test_a_hook_that_goes_away_closes_its_connections(call, mocker):
     hook = ZeltoHook()
     hook.list_customer_metrics(call)
     del hook
-    gc.collect()
     assert closed.call_count == 1
 
 

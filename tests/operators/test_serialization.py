@@ -42,6 +42,6 @@ def test_a_stored_submit_shows_its_templates_and_keeps_its_own_name():
 
 def test_a_stored_sensor_shows_its_templates_and_how_it_waits():
     loaded = stored_and_loaded(zelto_waits.dag).task_dict["reschedule_slow"]
-    assert loaded.labels == ["{{ 'Slow' }}"]
+    assert loaded.labels == ["Slow for {{ ti.task_id.removesuffix('_slow') }}"]
     assert loaded.updated_after == "{{ data_interval_start }}"
     assert loaded.reschedule

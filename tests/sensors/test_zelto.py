@@ -230,7 +230,7 @@ class TestSkippingInsteadOfFailing:
     def test_after_failures(self, wait, emulator, call, impatient, softly, status):
         emulator.fault(status=status)
         with pytest.raises(AirflowSkipException):
-            wait(call, timeout=0.5, max_consecutive_failures=2, **{softly: True})
+            wait(call, timeout=0.3, max_consecutive_failures=2, **{softly: True})
 
     def test_after_a_refusal_that_came_late(self, wait, emulator, call, impatient, softly):
         emulator.fault(status=404, count=2)
@@ -440,23 +440,25 @@ def run(airflow_db, local_zelto):
 
     local_zelto.reset()
     call = local_zelto.add_conversation()
-    local_zelto.add_metric(call, "Slow", score=1)
     refused = json.dumps({**json.loads(local_zelto.connection_json()), "password": "wrong-key"})
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("AIRFLOW_CONN_ZELTO_DEFAULT", local_zelto.connection_json())
         environment.setenv("AIRFLOW_CONN_ZELTO_REFUSED", refused)
-        # Later than the start of the run, whose interval has then begun.
-        local_zelto.add_metric(call, "Slow", score=2, after=4)
+        for seconds, mode in enumerate(MODES, start=1):
+            local_zelto.add_metric(call, f"Slow for {mode}", score=1)
+            # Later than the start of the run, which is when its interval begins.
+            local_zelto.add_metric(call, f"Slow for {mode}", score=2, after=seconds)
         finished = Run(zelto_waits.dag.test(run_conf={"conversation_id": call}))
-    finished.stored = local_zelto.metrics(call)
+    finished.stored = {metric["label"]: metric for metric in local_zelto.metrics(call)}
     return finished
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_in_a_dag_a_wait_gives_the_fresh_metric_in_each_mode(run, mode):
     assert run.states[f"{mode}_slow"] == "success"
-    assert run.xcom(f"{mode}_slow") == run.stored
-    assert [metric["score"] for metric in run.stored] == [2]
+    stored = run.stored[f"Slow for {mode}"]
+    assert stored["score"] == 2
+    assert run.xcom(f"{mode}_slow") == [stored]
 
 
 @pytest.mark.parametrize("mode", MODES)

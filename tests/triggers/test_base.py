@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +14,7 @@ from airflow_provider_zelto.exceptions import (
     error_from_json,
     status_error_class,
 )
+from airflow_provider_zelto.triggers import base
 from airflow_provider_zelto.triggers.base import PollTrigger
 from tests.sensors.waiting import first_event
 
@@ -63,13 +65,13 @@ class Scripted(PollTrigger):
 def slept(monkeypatch):
     """Let no time pass, but note how much would have."""
     pauses = []
-    sleep = asyncio.sleep
 
     async def note(seconds):
         pauses.append(seconds)
-        await sleep(0)
+        await asyncio.sleep(0)
 
-    monkeypatch.setattr("airflow_provider_zelto.triggers.base.asyncio.sleep", note)
+    # Only in that module: the emulator's event loop goes on sleeping as usual.
+    monkeypatch.setattr(base, "asyncio", SimpleNamespace(sleep=note))
     return pauses
 
 
