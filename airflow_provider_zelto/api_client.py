@@ -341,6 +341,7 @@ class AsyncAPIClient(_Client):
         self._new_transport = _async_transports(settings, connections)
         self._turns = asyncio.Semaphore(connections)
         self._idle: list[httpx.AsyncBaseTransport] = []
+        self._retry_loops: list[AsyncRetrying] = []
         self._users = 0
 
     @classmethod
@@ -358,8 +359,16 @@ class AsyncAPIClient(_Client):
 
     async def send(self, request: APIRequest[T]) -> T:
         """Send a request, repeating it as the retry policy says, and give its result."""
-        retrying = AsyncRetrying(**self.settings.retry_policy.tenacity_options(_announce_retry))
-        return cast("T", await retrying(self.attempt, request))
+        # tenacity's loop refers to itself, so a new one each time is left to the garbage collector, whose
+        # full runs stop a triggerer's event loop for a moment. One may serve again, but not two at once.
+        if self._retry_loops:
+            retrying = self._retry_loops.pop()
+        else:
+            retrying = AsyncRetrying(**self.settings.retry_policy.tenacity_options(_announce_retry))
+        try:
+            return cast("T", await retrying(self.attempt, request))
+        finally:
+            self._retry_loops.append(retrying)
 
     async def attempt(self, request: APIRequest[T]) -> T:
         """Send a request once and give its result."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -12,6 +12,7 @@ from pydantic import BeforeValidator
 
 from airflow_provider_zelto.arguments import (
     Arguments,
+    is_templated,
     names,
     one_of,
     optional_names,
@@ -48,7 +49,9 @@ class MetricsCondition(MetricsSelection):
     def conflicts(cls, arguments: Mapping[str, Any]) -> list[FieldError]:
         """Refuse a wait that could never end: a call holds one metric per label."""
         wanted, minimum = arguments.get("labels"), arguments.get("min_count", 1)
-        if isinstance(wanted, Sequence) and isinstance(minimum, int) and 0 < len(set(wanted)) < minimum:
+        if isinstance(wanted, str | bytes) or not isinstance(wanted, Collection) or is_templated(wanted):
+            return []
+        if isinstance(minimum, int) and 0 < len(set(map(repr, wanted))) < minimum:
             return [
                 FieldError("min_count", minimum, f"reachable: a call holds one metric for each of {wanted}")
             ]
@@ -181,5 +184,5 @@ class Failures:
         if isinstance(error, AirflowFailException) or self.in_a_row >= self.limit:
             return None
         # Waits that share a service fail together; the spread keeps them from coming back together.
-        pause = min(2.0**self.in_a_row, _LONGEST_PAUSE) * random.uniform(0.5, 1.0)
-        return max(self.poke_interval, pause)
+        pause = min(2.0 ** min(self.in_a_row, 10), _LONGEST_PAUSE) * random.uniform(0.5, 1.0)
+        return max(self.poke_interval, pause, getattr(error, "retry_after", None) or 0)

@@ -137,6 +137,11 @@ def test_a_bad_proxy_is_refused_without_showing_it(proxy):
     assert "secret" not in message
 
 
+def test_plain_http_does_not_go_through_a_proxy_on_another_machine():
+    assert "proxy" in refusal(host="http://localhost:8080", extra={"proxy": "http://proxy.example.com:3128"})
+    assert read(host="http://localhost:8080", extra={"proxy": "http://localhost:3128"}).proxy
+
+
 @pytest.mark.parametrize("password", [None, "", "  ", "\n"])
 def test_a_missing_key_is_refused(password):
     assert "password: the API key is missing" in refusal(password=password)

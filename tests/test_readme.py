@@ -6,7 +6,7 @@ from importlib.metadata import metadata
 
 import pytest
 
-from tests.docs.papers import ROOT, code_blocks, run_dag
+from tests.docs.papers import ROOT, code_blocks, dag_of_file
 
 README = ROOT / "README.md"
 TEXT = README.read_text()
@@ -28,18 +28,13 @@ _MODULES = (
 )
 
 
-@pytest.mark.usefixtures("airflow_db")
-def test_the_dag_runs_as_it_stands(emulator, tmp_path, monkeypatch):
+def test_the_dag_runs_as_it_stands(emulator, run_dag, tmp_path, monkeypatch):
     [code] = code_blocks(README, "python")
     file = tmp_path / "first_zelto_dag.py"
     file.write_text(code)
     emulator.add_conversation(CALL)
-    run = run_dag(file, "first_zelto_dag", monkeypatch)
-    assert {ti.task_id: ti.state for ti in run.get_task_instances()} == {
-        "submit": "success",
-        "wait": "success",
-        "list": "success",
-    }
+    run = run_dag(dag_of_file(file, "first_zelto_dag", monkeypatch))
+    assert run.states == {"submit": "success", "wait": "success", "list": "success"}
     [metric] = emulator.metrics(CALL)
     assert (metric["label"], metric["score"], metric["verdict"]) == ("Compliance Check", 92, "pass")
 

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import pickle
 import sys
 import traceback
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -17,6 +19,7 @@ from airflow_provider_zelto.hooks.zelto import ZeltoHook
 from airflow_provider_zelto.operators.zelto import ListCustomerMetricsOperator, SubmitCustomerMetricOperator
 from airflow_provider_zelto.sensors.zelto import CustomerMetricsSensor
 from airflow_provider_zelto.triggers.zelto import CustomerMetricsTrigger
+from example_dags.example_zelto import example_zelto
 from tests.answers import CALL, read_answer
 from tests.conftest import API_KEY
 from tests.raw_server import RawServer, http_answer
@@ -226,6 +229,13 @@ def test_what_airflow_stores_of_a_wait_does_not_hold_the_key(call):
     row = Trigger.from_object(trigger)
     stored = [repr(trigger.serialize()), repr(row.kwargs), repr(vars(caught.value)), repr(vars(sensor))]
     assert_hidden("\n".join(stored), API_KEY)
+
+
+def test_nothing_that_airflow_writes_during_a_run_holds_the_key(call, run_dag):
+    assert run_dag(example_zelto(), conversation_id=call).state == "success"
+    files = [path for path in Path(os.environ["AIRFLOW_HOME"]).rglob("*") if path.is_file()]
+    assert "airflow.db" in {path.name for path in files}
+    assert [path for path in files if API_KEY.encode() in path.read_bytes()] == []
 
 
 def test_nothing_shows_the_key_when_it_is_printed(call):

@@ -60,7 +60,7 @@ def test_of_rows_for_the_same_call_and_label_the_last_wins(emulator, concurrency
     calls = [emulator.add_conversation() for _ in range(3)]
     rows = make_rows(calls, 120, labels=2)
     emulator.fault(delay=0.03, share=0.3)
-    emulator.fault(status=503, share=0.05, seed=1)
+    emulator.fault(status=503, share=0.02, seed=1)
     assert submit(rows, concurrency=concurrency)["submitted"] == 120
     judge(emulator, rows)
 
@@ -107,12 +107,13 @@ def test_fields_that_are_none_are_not_sent(emulator, call):
         ({"conversation_id": "../x"}, "conversation_id: '../x' is not a UUID"),
         (
             {"note": "n" * 5001, "score": -1},
-            f"score: -1 is not a number from 0 to 100; note: '{'n' * 59}… (5001 characters) is not text of at "
-            "most 5000 characters",
+            f"score: -1 is not a number from 0 to 100; note: '{'n' * 59}… (5001 characters) "
+            "is not text of at most 5000 characters",
         ),
         (
             {"mark": 1},
-            "mark: 1 is not a known field: conversation_id, label, verdict, score, note, metric_id, external_id",
+            "mark: 1 is not a known field: "
+            "conversation_id, label, verdict, score, note, metric_id, external_id",
         ),
     ],
 )

@@ -6,6 +6,7 @@ import json
 import re
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -92,8 +93,8 @@ class MetricsQuery(BaseModel):
     def _in_order(self, rows: list[Row]) -> list[Row]:
         """Return the rows sorted; those that have nothing to be sorted by come last in either direction."""
         name = self.order_by.removeprefix("-")
-        rows = sorted(rows, key=lambda row: (row.metric_name, row.metric_output_id))
-        keys: list[tuple[Any, Row]] = [(_key(row, name), row) for row in rows]
+        by_id = sorted(rows, key=attrgetter("metric_output_id"))
+        keys: list[tuple[Any, Row]] = [(_key(row, name), row) for row in by_id]
         known = [pair for pair in keys if pair[0] is not None]
         known.sort(key=lambda pair: pair[0], reverse=self.order_by.startswith("-"))
         return [row for _, row in known] + [row for key, row in keys if key is None]

@@ -66,6 +66,8 @@ class PollTrigger(BaseTrigger, Generic[H]):
             try:
                 result = await self.poke(hook)
             except APIError as error:
+                # It refers to this frame, which refers to it: see AsyncAPIClient.send about garbage.
+                error.__traceback__ = None
                 pause = failures.pause_after(error)
                 if pause is None:
                     return {"error": error_to_json(error)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tests.bench import imports, waits
+from tests.bench import bulk, imports, waits
 from tests.bench.report import print_machine
 
 
@@ -26,6 +26,12 @@ def main() -> None:
     one.add_argument("--answers", nargs="+", choices=waits.ANSWERS, default=waits.DEFAULT_ANSWERS)
     one.set_defaults(run=_run_waits)
 
+    rows = bulk.Load()
+    one = benchmarks.add_parser("bulk", help=bulk.__doc__, description=bulk.__doc__)
+    one.add_argument("--rows", type=int, default=rows.number, help="of each speed measurement")
+    one.add_argument("--sizes", type=int, nargs="+", default=rows.sizes, help="rows of the files")
+    one.set_defaults(run=lambda options: bulk.run(bulk.Load(options.rows, tuple(options.sizes))))
+
     options = parser.parse_args()
     print_machine()
     options.run(options)
@@ -34,6 +40,7 @@ def main() -> None:
 def _run_all(options: argparse.Namespace) -> None:
     imports.run()
     waits.run(waits.Load())
+    bulk.run(bulk.Load())
 
 
 def _run_waits(options: argparse.Namespace) -> None:

@@ -35,9 +35,8 @@ class Load:
     sizes: tuple[int, ...] = (1_000, 10_000, 200_000)
 
 
-def run(load: Load | None = None) -> None:
+def run(load: Load) -> None:
     """Measure speed and memory, and print."""
-    load = load or Load()
     with fresh_environment() as environment:
         with serving(latency=LATENCY) as url:
             _speed(load, {**environment, **_connections(url)})

@@ -38,7 +38,7 @@ def operator(source: Any, connections: int) -> None:
     from airflow_provider_zelto.operators.zelto import BulkSubmitCustomerMetricsOperator
 
     task = BulkSubmitCustomerMetricsOperator(task_id="bench", metrics=source, concurrency=connections)
-    task.execute({})  # type: ignore[typeddict-item]
+    task.execute({})
 
 
 def aiohttp_by_hand(source: Any, connections: int) -> None:

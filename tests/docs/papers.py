@@ -56,8 +56,8 @@ def load(file: Path) -> ModuleType:
     return module
 
 
-def run_dag(file: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Run the DAG that a function of this name in a DAG file makes, and give its run."""
+def dag_of_file(file: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Give the DAG that a function of this name in a DAG file makes, ready to be run."""
     bundle = {
         "name": f"only-{file.parent.name}",
         "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
@@ -65,7 +65,7 @@ def run_dag(file: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     }
     # Airflow 3 runs only DAGs of a folder that it is told of.
     monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps([bundle]))
-    return getattr(load(file), name)().test()
+    return getattr(load(file), name)()
 
 
 def tables(paper: Path) -> list[list[dict[str, str]]]:

@@ -7,18 +7,18 @@ import pytest
 
 from airflow_provider_zelto.exceptions import RateLimitError
 from tests.docs.dags.submits import CALL, OTHER_CALL
-from tests.docs.papers import run_dag
+from tests.docs.papers import dag_of_file
 from tests.docs.snippets import copy_metrics, labels_of_calls, labels_so_far
 
 SUBMITS = Path(__file__).parent / "dags" / "submits.py"
 
 
 @pytest.fixture
-def run_submits(emulator, airflow_db, monkeypatch):
+def run_submits(emulator, run_dag, monkeypatch):
     def run(name):
         for call in (CALL, OTHER_CALL):
             emulator.add_conversation(call)
-        return run_dag(SUBMITS, name, monkeypatch)
+        return run_dag(dag_of_file(SUBMITS, name, monkeypatch))
 
     return run
 
@@ -32,11 +32,8 @@ def test_a_mapped_operator_submits_one_metric_for_each_set_of_arguments(run_subm
 def test_one_value_of_what_was_stored_can_be_handed_on(run_submits, emulator):
     run = run_submits("one_value")
     assert run.state == "success"
-    [noted] = [
-        ti.xcom_pull(task_ids="note_down") for ti in run.get_task_instances() if ti.task_id == "note_down"
-    ]
     [metric] = emulator.metrics(CALL)
-    assert noted == f"stored as {metric['id']}"
+    assert run.xcom("note_down") == f"stored as {metric['id']}"
 
 
 def test_native_rendering_keeps_lists_and_nothing(run_submits, emulator):
