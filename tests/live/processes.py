@@ -16,7 +16,7 @@ import psutil
 
 T = TypeVar("T")
 
-_GRACE = 5.0  # seconds between asking a process to end and killing it
+_GRACE = 2.0  # seconds between asking a process to end and killing it
 _LOG_LINES = 15
 
 
