@@ -8,6 +8,7 @@ import logging
 import platform
 import random
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -171,7 +172,7 @@ def read_response(settings: ClientSettings, request: APIRequest[T], response: ht
         if not response.is_success:
             target = response.headers.get("location", "nowhere")
             raise ValueError(f"a redirect to {target}, which is not followed: the key would go along")
-        return request.read(json.loads(text))
+        return request.read(json.loads(response.content))
     except ValueError as error:
         what = f"{error}; it begins {text[:200]!r}" if isinstance(error, json.JSONDecodeError) else str(error)
         raise APIResponseValidationError(
@@ -190,10 +191,10 @@ def _status_error(
         response.status_code,
     )
     try:
-        body = json.loads(text)
-        words, details = service.read_error(body)
-    except (ValueError, AttributeError, TypeError):
-        words, details = text[:200], None
+        words, details = service.read_error(json.loads(text))
+        is_documented = bool(words)
+    except (ValueError, LookupError, AttributeError, TypeError):
+        words, details, is_documented = text[:200], None, False
     retry_after = _retry_after(response)
     message = (
         f"{service.name} answered {status} {_phrase(status)} to {request}: {words}"
@@ -205,7 +206,12 @@ def _status_error(
             "give the task retries with a retry_delay as long."
         )
     return status_error_class(status)(
-        message, **request.origin(service), status_code=status, details=details, retry_after=retry_after
+        message,
+        **request.origin(service),
+        status_code=status,
+        details=details,
+        retry_after=retry_after,
+        is_documented=is_documented,
     )
 
 
@@ -228,7 +234,13 @@ def _retry_after(response: httpx.Response) -> float | None:
     return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
-def _connection_error(settings: ClientSettings, request: APIRequest[Any], error: httpx.HTTPError) -> APIError:
+def _network_errors() -> tuple[type[Exception], ...]:
+    # httpx-aiohttp lets through what has no name in httpx, e.g. the nonsense of a broken proxy.
+    aiohttp = sys.modules.get("aiohttp")
+    return (httpx.HTTPError, aiohttp.ClientError) if aiohttp else (httpx.HTTPError,)
+
+
+def _connection_error(settings: ClientSettings, request: APIRequest[Any], error: Exception) -> APIError:
     service = settings.service
     origin = request.origin(service)
     if isinstance(error, httpx.DecodingError):
@@ -381,7 +393,7 @@ class AsyncAPIClient(_Client):
                     await response.aread()
                 finally:
                     await response.aclose()
-            except httpx.HTTPError as error:
+            except _network_errors() as error:
                 raise _connection_error(self.settings, request, error) from error
             finally:
                 self._idle.append(transport)

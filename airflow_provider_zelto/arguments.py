@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NoReturn, Self
 from uuid import UUID
@@ -144,7 +144,7 @@ def boolean(value: Any) -> bool:
 def names(value: Any) -> frozenset[str]:
     """Take a list of at least one name."""
     # A template renders a list as text unless the DAG renders native objects, and text is iterable too.
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable) or not (found := list(value)):
+    if not isinstance(value, list | tuple | set | frozenset) or not (found := list(value)):
         refuse("a list of at least one name (a template needs render_template_as_native_obj=True for that)")
     return frozenset(map(text(*LABEL_LENGTHS), found))
 

@@ -185,4 +185,4 @@ class Failures:
             return None
         # Waits that share a service fail together; the spread keeps them from coming back together.
         pause = min(2.0 ** min(self.in_a_row, 10), _LONGEST_PAUSE) * random.uniform(0.5, 1.0)
-        return max(self.poke_interval, pause, getattr(error, "retry_after", None) or 0)
+        return max(self.poke_interval, pause)

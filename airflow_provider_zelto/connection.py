@@ -36,12 +36,17 @@ def client_settings(service: Service, connection: Connection, extra: Mapping[str
     :raises InvalidConnectionError: naming the connection, the field and the limit.
     """
     try:
-        return ClientSettings(
+        settings = ClientSettings(
             service,
             base_url=_base_url(service, connection),
             api_key=_api_key(connection.password),
             **_read_extra(extra),
         )
+        if settings.proxy and not settings.uses_tls:
+            raise ValueError(
+                "proxy in extra: it would be sent the API key in the clear; use https for the host"
+            )
+        return settings
     except ValueError as error:
         raise InvalidConnectionError(f"Connection {connection.conn_id!r}: {error}") from None
 

@@ -102,6 +102,8 @@ class APIStatusError(APIError):
     :ivar status_code: HTTP status of the answer.
     :ivar details: what the service gave as details, or None.
     :ivar retry_after: seconds the service asked to wait, or None.
+    :ivar is_documented: whether the body is an error as the service documents it; if not, something else may
+        have answered.
     """
 
     def __init__(
@@ -114,11 +116,13 @@ class APIStatusError(APIError):
         status_code: int,
         details: Any = None,
         retry_after: float | None = None,
+        is_documented: bool = True,
     ) -> None:
         super().__init__(message, service=service, method=method, path=path)
         self.status_code = status_code  # type: ignore[assignment]  # Airflow's is an HTTPStatus for its own API
         self.details = details
         self.retry_after = retry_after
+        self.is_documented = is_documented
 
 
 class NotFoundError(APIStatusError):

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
-from airflow.providers.common.compat.sdk import BaseHook
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_provider_zelto.api_client import (
     APIClient,
@@ -90,13 +90,14 @@ class APIHook(BaseHook):
         try:
             with APIClient(replace(self.get_settings(), retry_policy=RetryPolicy(0))) as client:
                 client.send(self.probe())
-        except NotFoundError:
-            pass
+        except NotFoundError as error:
+            if not error.is_documented:
+                return False, f"No {name} there, but something else: {error}"
         except AuthenticationError:
             return False, f"{name} refused the API key."
         except PermissionDeniedError:
             return False, f"{name} accepted the API key, but {self.service.not_allowed}."
-        except (APIError, InvalidConnectionError) as error:
+        except (APIError, InvalidConnectionError, AirflowNotFoundException) as error:
             return False, str(error)
         return True, f"{name} accepted the API key."
 

@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_zelto.arguments import is_templated
 from airflow_provider_zelto.conditions import MetricsSelection, with_labels
+from airflow_provider_zelto.exceptions import FieldError, InvalidMetricError
 from airflow_provider_zelto.export import Export, ExportOptions, ExportSummary
 from airflow_provider_zelto.hooks.zelto import ZeltoHook
 from airflow_provider_zelto.models import CustomerMetric, NewCustomerMetric
@@ -227,7 +228,7 @@ class BulkSubmitCustomerMetricsOperator(SubmitRowsOperator):
         if isinstance(metrics, str):
             file_format(metrics)
             return self._submit(context, partial(rows_of_file, metrics, NewCustomerMetric.model_fields))
-        rows = list(metrics)  # an XCom of a mapped task reads itself bit by bit, from this thread only
+        rows = _listed("metrics", metrics)
         return self._submit(context, lambda: rows, len(rows))
 
 
@@ -277,7 +278,7 @@ class ExportCustomerMetricsOperator(BatchOperator):
         """Write the file and return the summary."""
         if isinstance(self.conversation_ids, str):
             return self._export(context, partial(lines_of_file, self.conversation_ids))
-        calls = list(self.conversation_ids)
+        calls = _listed("conversation_ids", self.conversation_ids)
         return self._export(context, lambda: calls, len(calls))
 
     def _export(
@@ -293,3 +294,10 @@ class ExportCustomerMetricsOperator(BatchOperator):
 
     def _options(self) -> dict[str, Any]:
         return {**super()._options(), "path": self.path, "labels": self.labels}
+
+
+def _listed(field: str, value: Any) -> list[Any]:
+    """Take a list, or an XCom of a mapped task, which reads itself bit by bit and from the main thread only."""
+    if isinstance(value, Mapping | bytes) or not isinstance(value, Iterable):
+        raise InvalidMetricError([FieldError(field, value, "a list, or the URI of a file")])
+    return list(value)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 H = TypeVar("H", bound=APIHook)
 
 _TRIGGER_TIMEOUT = "Trigger timeout"
+_ENDS = (APIError, InvalidMetricError, InvalidConnectionError, MissingValueError, AirflowSensorTimeout)
 
 
 class PollSensor(BaseSensorOperator, Generic[H]):
@@ -97,7 +98,7 @@ class PollSensor(BaseSensorOperator, Generic[H]):
                 result = self._ask_once()
                 if result is not None:
                     return self.accept(result)
-        except (APIError, InvalidMetricError, InvalidConnectionError, MissingValueError) as error:
+        except _ENDS as error:
             self._fail(error)
         self.defer(
             trigger=self.make_trigger(),

@@ -32,5 +32,5 @@ def test_a_wait_leaves_nothing_to_the_garbage_collector(emulator, call, answer):
                 gc.enable()
                 wait.cancel()
 
-    # The emulator lives in this process too, and may leave a little: less than one object a poll.
-    assert asyncio.run(wait_for_a_while()) < POLLS
+    # The emulator lives in this process too, and leaves a little; a cycle a poll is 24 objects and more.
+    assert asyncio.run(wait_for_a_while()) < 10 * POLLS
