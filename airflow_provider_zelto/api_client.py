@@ -172,14 +172,25 @@ def read_response(settings: ClientSettings, request: APIRequest[T], response: ht
         if not response.is_success:
             target = response.headers.get("location", "nowhere")
             raise ValueError(f"a redirect to {target}, which is not followed: the key would go along")
-        return request.read(json.loads(response.content))
-    except ValueError as error:
+        return request.read(_decode(response.content))
+    except (ValueError, RecursionError) as error:
         what = f"{error}; it begins {text[:200]!r}" if isinstance(error, json.JSONDecodeError) else str(error)
         raise APIResponseValidationError(
             f"{settings.service.name} answered {response.status_code} to {request} with something that is "
             f"not documented: {what}. Check the host of the connection, and what may stand before it.",
             **request.origin(settings.service),
         ) from None
+
+
+def _decode(content: bytes) -> Any:
+    def refuse(constant: str) -> Any:
+        raise ValueError(f"{constant} is no JSON")
+
+    decoded = json.loads(content, parse_constant=refuse)
+    if b"\\ud" in content.lower():
+        # Half a character can be written in JSON, but neither logged nor stored.
+        json.dumps(decoded, ensure_ascii=False).encode()
+    return decoded
 
 
 def _status_error(
@@ -193,13 +204,15 @@ def _status_error(
     try:
         words, details = service.read_error(json.loads(text))
         is_documented = bool(words)
-    except (ValueError, LookupError, AttributeError, TypeError):
+    except (ValueError, LookupError, AttributeError, TypeError, RecursionError):
         words, details, is_documented = text[:200], None, False
     retry_after = _retry_after(response)
-    message = (
-        f"{service.name} answered {status} {_phrase(status)} to {request}: {words}"
-        f"{f' {json.dumps(details)[:1000]}' if details else ''}. {service.advice.get(status, '')}".rstrip()
-    )
+    said = f": {words[:1000]}" if words else ""
+    if details:
+        said += f" {json.dumps(details)[:1000]}"
+    message = f"{service.name} answered {_phrase(status)} to {request}{said}."
+    if advice := service.advice.get(status):
+        message += f" {advice}"
     if retry_after is not None and retry_after > longest:
         message += (
             f" It asks to wait {retry_after:.0f} s, and a request waits at most {longest:.0f} s by itself: "
@@ -217,9 +230,9 @@ def _status_error(
 
 def _phrase(status: int) -> str:
     try:
-        return HTTPStatus(status).phrase
+        return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
-        return ""
+        return f"{status} (a status without a name)"
 
 
 def _retry_after(response: httpx.Response) -> float | None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
+_NAME = re.compile(r"[0-9A-Za-z_]([0-9A-Za-z._-]*[0-9A-Za-z_])?\.?")
+_HOST = re.compile(r"(https?://)?(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(:[^/]*)?(/[0-9A-Za-z._~/-]*)?")
+_PATH = re.compile(r"[0-9A-Za-z._~/-]+")
 _SECRET_FIELDS = {"proxy"}  # may hold a password
 
 
@@ -42,7 +45,7 @@ def client_settings(service: Service, connection: Connection, extra: Mapping[str
             api_key=_api_key(connection.password),
             **_read_extra(extra),
         )
-        if settings.proxy and not settings.uses_tls:
+        if settings.proxy and not settings.uses_tls and not _is_loopback(settings.proxy):
             raise ValueError(
                 "proxy in extra: it would be sent the API key in the clear; use https for the host"
             )
@@ -73,39 +76,60 @@ def _base_url(service: Service, connection: Connection) -> str:
         return service.base_url
     # Schema may name the scheme, as in Airflow's HTTP connections; a connection URI's path lands there too.
     scheme, prefix = (schema, "") if schema in ("http", "https") else ("https", schema)
-    url = urlsplit(host if "://" in host else f"{scheme}://{host}")
-    if url.username is not None or url.password is not None:
-        raise ValueError(
-            "host: it holds a user name or password; the API key belongs into the password field"
-        )
-    _check_url(host, url, port)
+    url = _parse_host(host, host if "://" in host else f"{scheme}://{host}")
+    if prefix and not _PATH.fullmatch(prefix):
+        raise ValueError(f"schema: {prefix!r} is neither http, https nor a path of plain characters")
+    if ".." in (*url.path.split("/"), *prefix.split("/")):
+        raise ValueError(f"host: {host!r} or schema {schema!r} has '..' in its path")
+    port = _one_port(host, url.port, port)
     where = f"[{url.hostname}]" if ":" in str(url.hostname) else url.hostname
-    port = url.port or port
     path = "/".join(part.strip("/") for part in (url.path, prefix) if part.strip("/"))
     return f"{url.scheme}://{where}{f':{port}' if port else ''}{f'/{path}' if path else ''}"
 
 
-def _check_url(host: str, url: SplitResult, port: int | None) -> None:
+def _parse_host(host: str, text: str) -> SplitResult:
+    if "@" in host:
+        # Whatever stands before it may be a secret, so the value is not shown.
+        raise ValueError(
+            "host: it holds a user name or password; the API key belongs into the password field"
+        )
     try:
-        url_port = url.port
+        url = urlsplit(text)
+        name = url.hostname or ""
     except ValueError:
-        raise ValueError(f"host: {host!r} has a port that is not a number from 0 to 65535") from None
-    if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment or " " in host:
+        url, name = urlsplit(""), ""
+    is_name = _NAME.fullmatch(name) or ":" in name
+    if url.scheme not in ("http", "https") or not is_name or not _HOST.fullmatch(host):
         raise ValueError(f"host: {host!r} is not a host name or an https:// URL without a query")
-    if ".." in url.path.split("/"):
-        raise ValueError(f"host: {host!r} has '..' in its path")
-    if url_port and port and url_port != port:
-        raise ValueError(f"port: {port} is not the port of host {host!r}")
-    if url.scheme == "http" and not _LOOPBACK.fullmatch(url.hostname):
+    if url.scheme == "http" and not _LOOPBACK.fullmatch(name):
         raise ValueError(
             f"host: {host!r} is plain http, which would send the API key in the clear; use https"
         )
+    return _with_valid_port(host, url)
+
+
+def _with_valid_port(host: str, url: SplitResult) -> SplitResult:
+    try:
+        valid = url.port is None or url.port > 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ValueError(f"host: {host!r} has a port that is not a number from 1 to 65535")
+    return url
+
+
+def _one_port(host: str, of_host: int | None, port: int | None) -> int | None:
+    if port and not 0 < port < 65536:
+        raise ValueError(f"port: {port} is not a number from 1 to 65535")
+    if of_host and port and of_host != port:
+        raise ValueError(f"port: {port} is not the port of host {host!r}")
+    return of_host or port
 
 
 def _seconds(value: Any) -> Any:
     try:
         seconds = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         seconds = 0
     if isinstance(value, bool) or not 0 < seconds <= 3600:
         refuse("seconds, above 0 and at most 3600")
@@ -122,8 +146,16 @@ def _path(value: Any) -> str:
 
 
 def _proxy(value: Any) -> str:
-    url = urlsplit(str(value))
-    return str(value) if url.scheme in ("http", "https") and url.hostname else refuse("an http(s):// URL")
+    try:
+        url = urlsplit(str(value))
+        good = url.scheme in ("http", "https") and url.hostname and url.port != 0
+    except ValueError:
+        good = False
+    return str(value) if good else refuse("an http(s):// URL")
+
+
+def _is_loopback(url: str) -> bool:
+    return bool(_LOOPBACK.fullmatch(urlsplit(url).hostname or ""))
 
 
 class _Extra(BaseModel):

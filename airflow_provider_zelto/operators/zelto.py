@@ -297,7 +297,7 @@ class ExportCustomerMetricsOperator(BatchOperator):
 
 
 def _listed(field: str, value: Any) -> list[Any]:
-    """Take a list, or an XCom of a mapped task, which reads itself bit by bit and from the main thread only."""
+    """Take a list, or an XCom of a mapped task, which reads itself from the main thread only."""
     if isinstance(value, Mapping | bytes) or not isinstance(value, Iterable):
         raise InvalidMetricError([FieldError(field, value, "a list, or the URI of a file")])
     return list(value)

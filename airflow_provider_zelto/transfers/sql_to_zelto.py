@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseHook
+from airflow.providers.common.compat.sdk import AirflowException, BaseHook
 
-from airflow_provider_zelto.exceptions import InvalidConnectionError
+from airflow_provider_zelto.exceptions import FieldError, InvalidConnectionError, InvalidMetricError
 from airflow_provider_zelto.models import NewCustomerMetric
 from airflow_provider_zelto.operators.zelto import SubmitRowsOperator
 from airflow_provider_zelto.rows import Row, column_names
@@ -70,9 +70,7 @@ class SqlToZeltoOperator(SubmitRowsOperator):
 
     def execute(self, context: Context) -> SubmissionSummary:
         """Submit the query's rows and return the summary."""
-        hook = BaseHook.get_hook(self.sql_conn_id)
-        if not hasattr(hook, "get_cursor"):
-            raise InvalidConnectionError(f"Connection {self.sql_conn_id!r} is not of a database.")
+        hook = _database_hook(self.sql_conn_id)
         return self._submit(context, lambda: self._rows(hook))
 
     def _rows(self, hook: Any) -> Iterator[Row]:
@@ -81,10 +79,26 @@ class SqlToZeltoOperator(SubmitRowsOperator):
             cursor.execute(self.sql, self.parameters) if self.parameters else cursor.execute(self.sql)
             rows = cursor.fetchmany(_ROWS_A_FETCH)
             # A server-side cursor knows its columns only after the first fetch.
+            if cursor.description is None:
+                raise InvalidMetricError([FieldError("sql", self.sql, "a query, which gives rows")])
             names = column_names([column[0] for column in cursor.description], NewCustomerMetric.model_fields)
             while rows:
                 yield from _as_mappings(names, rows)
                 rows = cursor.fetchmany(_ROWS_A_FETCH)
+
+
+def _database_hook(conn_id: str) -> Any:
+    connection = BaseHook.get_connection(conn_id)
+    try:
+        hook = connection.get_hook()
+    except (AirflowException, AttributeError):  # no provider has the type, or the type has no hook
+        hook = None
+    if not hasattr(hook, "get_cursor"):
+        raise InvalidConnectionError(
+            f"Connection {conn_id!r}: conn_type: {connection.conn_type!r} is not a database, "
+            "or its provider is not installed."
+        )
+    return hook
 
 
 def _as_mappings(names: list[str], rows: Iterable[Any]) -> Iterator[Row]:

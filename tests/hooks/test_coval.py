@@ -364,15 +364,15 @@ def test_every_error_has_its_class(ask, emulator, conversation, status, error_cl
 @pytest.mark.parametrize(
     ("body", "words", "details"),
     [
-        ({"error": {"code": "BAD", "message": "because."}}, "BAD: because.", None),
+        ({"error": {"code": "BAD", "message": "because."}}, ": BAD: because.", None),
         (
             {"error": {"code": "BAD", "message": "because", "details": [{"field": "a"}]}},
-            'BAD: because [{"field": "a"}].',
+            ': BAD: because [{"field": "a"}].',
             [{"field": "a"}],
         ),
-        ({"error": "No"}, '{"error":"No"}.', None),
-        ("<h1>gateway</h1>", "<h1>gateway</h1>.", None),
-        ("[]", "[].", None),
+        ({"error": "No"}, ': {"error":"No"}.', None),
+        ("<h1>gateway</h1>", ": <h1>gateway</h1>.", None),
+        ("[]", ": [].", None),
         ("", ".", None),
     ],
 )
@@ -381,7 +381,7 @@ def test_an_error_says_what_its_body_says(emulator, conversation, body, words, d
     with pytest.raises(BadRequestError) as caught:
         list(CovalHook().list_conversation_metrics(conversation))
     assert str(caught.value) == (
-        f"Coval answered 400 Bad Request to GET {PATH} (conversation {conversation}): {words}"
+        f"Coval answered 400 Bad Request to GET {PATH} (conversation {conversation}){words}"
     )
     assert caught.value.details == details
 

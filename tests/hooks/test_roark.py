@@ -171,12 +171,12 @@ def test_every_error_has_its_class(ask, emulator, roark, chat, status, error_cla
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({"error": "No", "message": "because."}, "No: because."),
-        ({"error": "No"}, "No."),
-        ({"message": "because", "details": {"a": 1}}, 'because {"a": 1}.'),
+        ({"error": "No", "message": "because."}, ": No: because."),
+        ({"error": "No"}, ": No."),
+        ({"message": "because", "details": {"a": 1}}, ': because {"a": 1}.'),
         ({}, "."),
-        ("<h1>gateway</h1>", "<h1>gateway</h1>."),
-        ("[]", "[]."),
+        ("<h1>gateway</h1>", ": <h1>gateway</h1>."),
+        ("[]", ": []."),
         ("", "."),
     ],
 )
@@ -185,7 +185,7 @@ def test_an_error_says_what_its_body_says(emulator, roark, chat, body, words):
     with pytest.raises(BadRequestError) as caught:
         RoarkHook().list_chat_metrics(chat)
     assert str(caught.value) == (
-        f"Roark answered 400 Bad Request to GET /v1/chat/{chat}/metrics (chat {chat}): {words}"
+        f"Roark answered 400 Bad Request to GET /v1/chat/{chat}/metrics (chat {chat}){words}"
     )
 
 

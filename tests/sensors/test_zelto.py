@@ -134,7 +134,7 @@ def test_a_metric_updated_at_exactly_that_time_ends_a_wait(wait, emulator, call)
     "fault",
     [
         {"status": 503},
-        {"status": 429, "retry_after": 3600},
+        {"status": 429, "retry_after": 0},
         {"status": 408},
         {"action": "reset"},
         {"action": "cut_body"},
