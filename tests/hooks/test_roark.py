@@ -299,6 +299,15 @@ def test_the_test_of_a_connection_says_what_went_wrong_without_asking_again(emul
     assert len(emulator.journal()) == 1
 
 
+@pytest.mark.parametrize("page", ["<h1>404 Not Found</h1>", "", "[]"])
+@pytest.mark.usefixtures("roark")
+def test_another_server_that_knows_no_such_page_is_not_taken_for_roark(emulator, page):
+    emulator.fault(status=404, body=page)
+    works, message = RoarkHook().test_connection()
+    assert not works
+    assert "accepted" not in message
+
+
 @pytest.mark.usefixtures("roark")
 def test_airflow_itself_can_test_a_connection():
     from airflow.models import Connection

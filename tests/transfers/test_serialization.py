@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from airflow.serialization import serialized_objects
+
+from example_dags.example_coval_to_zelto import example_coval_to_zelto
+from example_dags.example_roark_to_zelto import MAPPINGS, example_roark_to_zelto
+from tests.dags import source_transfers
+
+# Airflow 3.2 renamed it.
+DagSerialization = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
+
+DAGS = {
+    "transfers": lambda: source_transfers.dag,
+    "roark": example_roark_to_zelto,
+    "coval": example_coval_to_zelto,
+}
+
+
+def stored_and_loaded(dag):
+    return DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
+
+
+@pytest.mark.parametrize("make_dag", DAGS.values(), ids=DAGS)
+def test_a_dag_with_sources_survives_being_stored_by_airflow(make_dag):
+    dag = make_dag()
+    loaded = stored_and_loaded(dag)
+    assert loaded.task_dict.keys() == dag.task_dict.keys()
+    for task_id, task in dag.task_dict.items():
+        assert loaded.task_dict[task_id].upstream_task_ids == task.upstream_task_ids
+        assert list(loaded.task_dict[task_id].template_fields) == list(task.template_fields)
+
+
+def test_a_stored_transfer_shows_its_mappings_and_templates():
+    loaded = stored_and_loaded(example_roark_to_zelto()).task_dict
+    shown = [{**mapping} for mapping in loaded["carry"].mappings]
+    assert json.loads(json.dumps(shown)) == json.loads(json.dumps(MAPPINGS))
+    assert loaded["carry"].chat_id == "{{ params.chat_id }}"
+    assert list(loaded["wait"].slugs) == [mapping["source"] for mapping in MAPPINGS]
