@@ -38,8 +38,8 @@ check: $(READY) docs ## Run the formatter, linter, type checker and the docs bui
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test-matrix: $(READY) ## Run the tests on every supported Airflow and on the lowest versions allowed
-	$(BIN)/nox
+test-matrix: $(READY) ## Run the tests on every supported Airflow and on the lowest versions allowed; TESTS=path for a part
+	$(BIN)/nox -- $(TESTS)
 
 bench: $(READY) ## Measure imports and waits beside their peers
 	$(BIN)/python -m tests.bench

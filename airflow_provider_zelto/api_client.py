@@ -19,7 +19,7 @@ from http import HTTPStatus
 from typing import Any, Generic, Self, TypeVar, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import httpx
 from airflow import __version__ as airflow_version
@@ -43,6 +43,7 @@ from airflow_provider_zelto.exceptions import (
     InvalidConnectionError,
     status_error_class,
 )
+from airflow_provider_zelto.secrecy import redact
 from airflow_provider_zelto.services import Service
 
 T = TypeVar("T")
@@ -84,7 +85,7 @@ class RetryPolicy:
         if isinstance(error, APIStatusError):
             waits = error.retry_after is None or error.retry_after <= self.longest_retry_after
             return waits and error.status_code in _RETRIED_STATUSES
-        return isinstance(error, APIConnectionError) and not _stems_from(error, ssl.SSLCertVerificationError)
+        return isinstance(error, APIConnectionError) and not error.is_certificate_error
 
     def tenacity_options(self, before_sleep: Callable[[RetryCallState], None]) -> dict[str, Any]:
         """Give what tenacity's sync and async loop are both made from."""
@@ -123,6 +124,10 @@ class ClientSettings:
     ca_bundle: str | None = None
     proxy: str | None = field(default=None, repr=False)
 
+    def redact(self, text: str) -> str:
+        """Keep the key out of words that come from elsewhere."""
+        return redact(text, self.api_key)
+
     @property
     def uses_tls(self) -> bool:
         """Tell whether the service is reached by HTTPS."""
@@ -133,7 +138,8 @@ class ClientSettings:
         if self.proxy or not self.uses_tls or proxy_bypass(urlsplit(self.base_url).netloc):
             return self.proxy
         proxies = getproxies()
-        return proxies.get("https") or proxies.get("all")
+        proxy = proxies.get("https") or proxies.get("all")
+        return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
 @dataclass(frozen=True)
@@ -164,8 +170,7 @@ class APIRequest(Generic[T]):
 
 def read_response(settings: ClientSettings, request: APIRequest[T], response: httpx.Response) -> T:
     """Turn a response into the request's result, or into the error that says what is wrong with it."""
-    # Should a service echo the key, it must not get into errors and logs.
-    text = response.content.decode(errors="replace").replace(settings.api_key, "***")
+    text = response.content.decode(errors="replace")
     if response.is_error:
         raise _status_error(settings, request, response, text)
     try:
@@ -174,7 +179,12 @@ def read_response(settings: ClientSettings, request: APIRequest[T], response: ht
             raise ValueError(f"a redirect to {target}, which is not followed: the key would go along")
         return request.read(_decode(response.content))
     except (ValueError, RecursionError) as error:
-        what = f"{error}; it begins {text[:200]!r}" if isinstance(error, json.JSONDecodeError) else str(error)
+        what = (
+            f"{error}; it begins {settings.redact(text)[:200]!r}"
+            if isinstance(error, json.JSONDecodeError)
+            else str(error)
+        )
+        what = settings.redact(what)
         raise APIResponseValidationError(
             f"{settings.service.name} answered {response.status_code} to {request} with something that is "
             f"not documented: {what}. Check the host of the connection, and what may stand before it.",
@@ -205,7 +215,8 @@ def _status_error(
         words, details = service.read_error(json.loads(text))
         is_documented = bool(words)
     except (ValueError, LookupError, AttributeError, TypeError, RecursionError):
-        words, details, is_documented = text[:200], None, False
+        words, details, is_documented = settings.redact(text)[:200], None, False
+    words, details = settings.redact(words), json.loads(settings.redact(json.dumps(details)))
     retry_after = _retry_after(response)
     said = f": {words[:1000]}" if words else ""
     if details:
@@ -258,7 +269,9 @@ def _connection_error(settings: ClientSettings, request: APIRequest[Any], error:
     origin = request.origin(service)
     if isinstance(error, httpx.DecodingError):
         return APIResponseValidationError(
-            f"{service.name} answered {request} with a body that cannot be decoded: {error}", **origin
+            f"{service.name} answered {request} with a body that cannot be decoded: "
+            f"{settings.redact(str(error))}",
+            **origin,
         )
     # httpx-aiohttp calls a connection that was cut a timeout, too.
     if isinstance(error, httpx.TimeoutException) and (
@@ -269,16 +282,19 @@ def _connection_error(settings: ClientSettings, request: APIRequest[Any], error:
             f"({type(error).__name__}). Raise timeout in the extra of the connection if it needs longer.",
             **origin,
         )
+    is_certificate_error = _stems_from(error, ssl.SSLCertVerificationError)
     advice = (
         "Set ca_bundle in the extra of the connection if the certificate is signed by a private CA."
-        if _stems_from(error, ssl.SSLCertVerificationError)
+        if is_certificate_error
         else "Check the host (and proxy) of the connection."
     )
-    return APIConnectionError(
-        f"{service.name} at {settings.base_url} could not be reached for {request}: "
-        f"{error or type(error).__name__}. {advice}",
+    what = settings.redact(str(error)) or type(error).__name__
+    found = APIConnectionError(
+        f"{service.name} at {settings.base_url} could not be reached for {request}: {what}. {advice}",
         **origin,
     )
+    found.is_certificate_error = is_certificate_error
+    return found
 
 
 def _stems_from(error: BaseException | None, cause: type[BaseException]) -> bool:
@@ -339,7 +355,7 @@ class APIClient(_Client):
             finally:
                 response.close()
         except httpx.HTTPError as error:
-            raise _connection_error(self.settings, request, error) from error
+            raise _connection_error(self.settings, request, error) from None
         return read_response(self.settings, request, response)
 
     def close(self) -> None:
@@ -362,12 +378,18 @@ class AsyncAPIClient(_Client):
 
     def __init__(self, settings: ClientSettings, connections: int = CONNECTIONS) -> None:
         super().__init__(settings)
-        self.loop = asyncio.get_running_loop()
+        # Weakly, or the table of shared clients would keep every loop alive through its own client.
+        self._loop = ref(asyncio.get_running_loop())
         self._new_transport = _async_transports(settings, connections)
         self._turns = asyncio.Semaphore(connections)
         self._idle: list[httpx.AsyncBaseTransport] = []
         self._retry_loops: list[AsyncRetrying] = []
         self._users = 0
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop it was made in, as long as that exists."""
+        return self._loop()
 
     @classmethod
     async def shared(cls, settings: ClientSettings) -> AsyncAPIClient:
@@ -407,7 +429,8 @@ class AsyncAPIClient(_Client):
                 finally:
                     await response.aclose()
             except _network_errors() as error:
-                raise _connection_error(self.settings, request, error) from error
+                # Not from it: a cause is printed as well, and may quote the server.
+                raise _connection_error(self.settings, request, error) from None
             finally:
                 self._idle.append(transport)
         return read_response(self.settings, request, response)
@@ -422,7 +445,8 @@ class AsyncAPIClient(_Client):
         """Leave the client; the last user closes its connections."""
         self._users -= 1
         if self._users <= 0:
-            shared = _shared_clients.get(self.loop, {})
+            loop = self.loop
+            shared = _shared_clients.get(loop, {}) if loop is not None else {}
             if shared.get(self.settings) is self:
                 del shared[self.settings]
             while self._idle:
@@ -430,8 +454,9 @@ class AsyncAPIClient(_Client):
 
     def close_soon(self) -> None:
         """Leave the client from outside its event loop, e.g. when the garbage collector takes a hook away."""
-        if self.loop.is_running():
-            asyncio.run_coroutine_threadsafe(self.aclose(), self.loop)
+        loop = self.loop
+        if loop is not None and loop.is_running():
+            asyncio.run_coroutine_threadsafe(self.aclose(), loop)
 
 
 def _transport_options(settings: ClientSettings, connections: int) -> dict[str, Any]:

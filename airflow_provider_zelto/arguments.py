@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from airflow_provider_zelto.exceptions import FieldError, InvalidMetricError
 
 LABEL_LENGTHS = (1, 255)
+_UUID = re.compile(r"(urn:uuid:|\{)?[0-9A-Fa-f]{8}(-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}\}?")
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
 
 
@@ -89,10 +90,12 @@ def refuse(limit: str) -> NoReturn:
 
 def uuid(value: Any) -> str:
     """Take a UUID in any spelling and normalise it, so that only its digits and hyphens can reach a path."""
-    try:
-        return str(value if isinstance(value, UUID) else UUID(value))
-    except (ValueError, AttributeError, TypeError):
+    if isinstance(value, UUID):
+        return str(value)
+    # UUID() itself takes whatever int() takes: signs, spaces, underscores.
+    if not isinstance(value, str) or not _UUID.fullmatch(value):
         refuse("a UUID")
+    return str(UUID(value))
 
 
 def text(minimum: int, maximum: int) -> Callable[[Any], str]:
@@ -193,6 +196,8 @@ def parse_time(value: str) -> datetime:
 
     :raises ValueError: when it is none.
     """
+    if not value[:4].isdecimal():  # "now" and a time of day would mean another moment at each question
+        raise ValueError(f"{value!r} is not a point in time")
     parsed = pendulum.parse(value)
     if not isinstance(parsed, datetime):
         raise ValueError(f"{value!r} is not a point in time")

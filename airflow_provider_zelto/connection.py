@@ -17,6 +17,7 @@ from airflow_provider_zelto.api_client import (
 )
 from airflow_provider_zelto.arguments import refuse
 from airflow_provider_zelto.exceptions import InvalidConnectionError
+from airflow_provider_zelto.secrecy import redact
 from airflow_provider_zelto.services import Service
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ def client_settings(service: Service, connection: Connection, extra: Mapping[str
             )
         return settings
     except ValueError as error:
-        raise InvalidConnectionError(f"Connection {connection.conn_id!r}: {error}") from None
+        message = f"Connection {connection.conn_id!r}: {error}"
+        key = (connection.password or "").strip()
+        raise InvalidConnectionError(redact(message, key) if key else message) from None
 
 
 def _api_key(password: str | None) -> str:

@@ -86,6 +86,9 @@ class APIError(AirflowException):
 class APIConnectionError(APIError):
     """No answer arrived: the host was not found, refused, reset or cut the connection."""
 
+    #: Asking again does not mend a certificate.
+    is_certificate_error = False
+
 
 class APITimeoutError(APIConnectionError):
     """No answer arrived within the connection's ``timeout``."""
@@ -172,7 +175,11 @@ def status_error_class(status_code: int) -> type[APIStatusError]:
 
 def error_to_json(error: APIError) -> dict[str, Any]:
     """Turn an error into JSON data, so that a trigger's event can carry it to the task."""
-    attributes = {name: value for name, value in vars(error).items() if not name.startswith("_")}
+    attributes = {
+        name: value
+        for name, value in vars(error).items()
+        if not name.startswith("_") and name != "is_certificate_error"
+    }
     return {"type": type(error).__name__, "message": str(error), **attributes}
 
 

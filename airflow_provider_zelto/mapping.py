@@ -208,10 +208,7 @@ class MetricMapping(Arguments):
 
 
 def _note(why: Any) -> str | None:
-    if not isinstance(why, str) or not why:
-        return None
-    # A vendor that cuts its texts may leave half a character behind, which UTF-8 cannot carry.
-    return why[:NOTE_MAX_LENGTH].encode(errors="replace").decode()
+    return why[:NOTE_MAX_LENGTH] if isinstance(why, str) and why else None
 
 
 def check_mappings(mappings: Any, *, literals_only: bool = False) -> list[MetricMapping]:

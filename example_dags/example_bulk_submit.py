@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +25,7 @@ LABELS = ("Compliance Check", "Empathy", "Resolution")
     default_args={"retries": 2, "retry_delay": timedelta(seconds=30)},
     params={
         "folder": Param(
-            "file:///tmp/zelto-scores",
+            Path(tempfile.gettempdir(), "zelto-scores").as_uri(),
             type="string",
             title="Folder",
             description="Where the scores are and the rejected rows go, for ObjectStoragePath.",

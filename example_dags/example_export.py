@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 # [START imports]
@@ -19,7 +21,9 @@ from airflow_provider_zelto.operators.zelto import ExportCustomerMetricsOperator
     catchup=False,
     default_args={"retries": 2, "retry_delay": timedelta(seconds=30)},
     params={
-        "folder": Param("file:///tmp/zelto-export", type="string", title="Folder for the export"),
+        "folder": Param(
+            Path(tempfile.gettempdir(), "zelto-export").as_uri(), type="string", title="Folder for the export"
+        ),
         "conversation_ids": Param(
             ["6f2d8b0e-3c51-4a7e-9b1d-0c8e5f4a7d21"],
             type="array",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 # [START imports]
@@ -28,7 +30,9 @@ POOL = os.environ.get("ZELTO_EXAMPLE_POOL", "default_pool")
     catchup=False,
     default_args={"retries": 2, "retry_delay": timedelta(seconds=30)},
     params={
-        "folder": Param("file:///tmp/zelto-shards", type="string", title="Folder for the shards"),
+        "folder": Param(
+            Path(tempfile.gettempdir(), "zelto-shards").as_uri(), type="string", title="Folder for the shards"
+        ),
         "conversation_id": Param(
             "6f2d8b0e-3c51-4a7e-9b1d-0c8e5f4a7d21",
             type="string",

@@ -116,18 +116,13 @@ def airflow_db() -> None:
     initdb()
 
 
-@pytest.fixture(
-    params=[
-        "sync",
-        "async",
-        pytest.param(
-            "aiohttp",
-            marks=pytest.mark.skipif(
-                find_spec("httpx_aiohttp") is None, reason="an extra that is not installed"
-            ),
-        ),
-    ]
+AIOHTTP = pytest.param(
+    "aiohttp",
+    marks=pytest.mark.skipif(find_spec("httpx_aiohttp") is None, reason="the extra aiohttp is not installed"),
 )
+
+
+@pytest.fixture(params=["sync", "async", AIOHTTP])
 def ask(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Call a method of a new hook, ``ask("list", call)``: synchronously, asynchronously, or over aiohttp."""
     from airflow_provider_zelto.hooks.zelto import ZeltoHook

@@ -18,7 +18,6 @@ from airflow_provider_zelto.triggers.roark import RoarkChatMetricsTrigger
 
 CHAT = "chat-1"
 CONVERSATION = "29BlkepvvX19ebbLDB0y6Q"
-CALL = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 
 
 class Source(NamedTuple):

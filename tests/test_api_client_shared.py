@@ -6,7 +6,6 @@ import sys
 import weakref
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from importlib.util import find_spec
 
 import pytest
 
@@ -14,21 +13,10 @@ from airflow_provider_zelto.api_client import CONNECTIONS, AsyncAPIClient, Clien
 from airflow_provider_zelto.hooks.zelto import ZeltoHook, list_request
 from airflow_provider_zelto.services import ZELTO
 from tests.answers import CALL
-from tests.conftest import API_KEY
+from tests.conftest import AIOHTTP, API_KEY
 
 
-@pytest.fixture(
-    params=[
-        "httpx",
-        pytest.param(
-            "aiohttp",
-            marks=pytest.mark.skipif(
-                find_spec("httpx_aiohttp") is None, reason="an extra that is not installed"
-            ),
-        ),
-    ],
-    autouse=True,
-)
+@pytest.fixture(params=["httpx", AIOHTTP], autouse=True)
 def transport(request, monkeypatch):
     if request.param == "httpx":
         monkeypatch.setitem(sys.modules, "httpx_aiohttp", None)

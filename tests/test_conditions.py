@@ -23,8 +23,8 @@ from airflow_provider_zelto.exceptions import (
     NotFoundError,
     status_error_class,
 )
+from tests.answers import CALL
 
-CALL = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 LABELS = ["a", "b", "c", "A", "ä"]
 

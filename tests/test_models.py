@@ -15,9 +15,9 @@ from airflow_provider_zelto.models import (
     read_customer_metric,
     read_customer_metric_list,
 )
+from tests.answers import CALL, METRIC
 
-CALL = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
-METRIC = "5f0c1a2e-9b7d-4c1b-8a53-0e6f2d9c7b10"
+METRIC_ID = "5f0c1a2e-9b7d-4c1b-8a53-0e6f2d9c7b10"
 
 
 def check(**changes):
@@ -132,13 +132,13 @@ def test_other_things_are_no_texts(field, value):
     assert [bad.field for bad in refusal(**{field: value}).errors] == [field]
 
 
-@pytest.mark.parametrize("value", [METRIC, METRIC.upper(), METRIC.replace("-", ""), UUID(METRIC)])
+@pytest.mark.parametrize("value", [METRIC_ID, METRIC_ID.upper(), METRIC_ID.replace("-", ""), UUID(METRIC_ID)])
 @pytest.mark.parametrize("field", ["conversation_id", "metric_id"])
 def test_ids_are_uuids_and_are_sent_in_the_usual_spelling(field, value):
-    assert getattr(check(**{field: value}), field) == METRIC
+    assert getattr(check(**{field: value}), field) == METRIC_ID
 
 
-@pytest.mark.parametrize("value", ["", "1", f"../{METRIC}", f"{METRIC}/x", f"{METRIC}?x=1", 7, b"x"])
+@pytest.mark.parametrize("value", ["", "1", f"../{METRIC_ID}", f"{METRIC_ID}/x", f"{METRIC_ID}?x=1", 7, b"x"])
 @pytest.mark.parametrize("field", ["conversation_id", "metric_id"])
 def test_anything_else_is_no_id(field, value):
     assert str(refusal(**{field: value})) == f"{field}: {value!r} is not a UUID"
@@ -211,44 +211,34 @@ def test_every_wrong_field_is_named_at_once_with_value_and_limit():
 
 
 def test_fields_may_also_have_the_names_of_the_api():
-    arguments = {"conversationId": CALL, "label": "a", "score": 1, "metricId": METRIC, "externalId": "e"}
-    assert NewCustomerMetric.check(arguments) == check(metric_id=METRIC, external_id="e")
+    arguments = {"conversationId": CALL, "label": "a", "score": 1, "metricId": METRIC_ID, "externalId": "e"}
+    assert NewCustomerMetric.check(arguments) == check(metric_id=METRIC_ID, external_id="e")
     with pytest.raises(InvalidMetricError) as caught:
         NewCustomerMetric.check({**arguments, "metricId": "m"})
     assert [bad.field for bad in caught.value.errors] == ["metric_id"]
 
 
 def test_the_same_field_under_both_names_is_refused():
-    error = refusal(metric_id=METRIC, metricId=CALL)
+    error = refusal(metric_id=METRIC_ID, metricId=CALL)
     assert [bad.field for bad in error.errors] == ["metric_id"]
 
 
 def test_a_body_has_every_field_that_is_set_under_the_names_of_the_api():
-    metric = check(verdict="fail", score="0", note="", metric_id=METRIC.upper(), external_id="e")
+    metric = check(verdict="fail", score="0", note="", metric_id=METRIC_ID.upper(), external_id="e")
     assert metric.body() == {
         "label": "a",
         "verdict": "fail",
         "score": 0,
         "note": "",
-        "metricId": METRIC,
+        "metricId": METRIC_ID,
         "externalId": "e",
     }
 
 
-STORED = {
-    "id": "00000000-0000-0000-0000-000000000001",
-    "organizationId": "00000000-0000-0000-0000-000000000002",
-    "conversationId": CALL,
-    "agentId": "00000000-0000-0000-0000-000000000003",
-    "label": "a",
-    "source": "api",
-    "createdAt": "2026-01-02T12:00:00Z",
-    "updatedAt": "2026-01-02T12:00:00.123456Z",
-}
 NULLABLE = ["metricId", "externalId", "verdict", "score", "note"]
 FULL = {
-    **STORED,
-    "metricId": METRIC,
+    **METRIC,
+    "metricId": METRIC_ID,
     "externalId": "e",
     "verdict": "pass",
     "score": 92.5,
@@ -263,7 +253,7 @@ def identical(left, right):
 @pytest.mark.parametrize(
     "answer",
     [
-        STORED,
+        METRIC,
         FULL,
         {**FULL, **dict.fromkeys(NULLABLE)},
         *({**FULL, name: None} for name in NULLABLE),
@@ -271,8 +261,8 @@ def identical(left, right):
         {**FULL, "score": 0},
         {**FULL, "score": 100},
         {**FULL, "score": 1.0},
-        {**STORED, "updatedAt": "2026-01-02T12:00:00+02:00"},
-        {**STORED, "reviewer": {"name": "R", "tags": [1, None, True]}, "version": 2},
+        {**METRIC, "updatedAt": "2026-01-02T12:00:00+02:00"},
+        {**METRIC, "reviewer": {"name": "R", "tags": [1, None, True]}, "version": 2},
     ],
 )
 def test_an_answer_comes_through_unchanged(answer):
@@ -297,7 +287,7 @@ def test_fields_that_the_api_adds_pass_through(added):
     assert identical(read_customer_metric({**FULL, **added}), {**FULL, **added})
 
 
-@pytest.mark.parametrize("name", STORED)
+@pytest.mark.parametrize("name", METRIC)
 def test_an_answer_without_a_required_field_is_refused(name):
     answer = {key: value for key, value in FULL.items() if key != name}
     with pytest.raises(ValueError, match=f"^{name}: Field required$"):
@@ -309,7 +299,7 @@ def test_an_answer_without_a_required_field_is_refused(name):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *((name, None) for name in STORED),
+        *((name, None) for name in METRIC),
         ("id", 7),
         ("label", ["a"]),
         ("updatedAt", 1767355200),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import weakref
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
@@ -58,7 +60,9 @@ class APIHook(BaseHook):
     def get_conn(self) -> APIClient:
         """Give the pooled client, made on first use."""
         if self._client is None:
-            self._client = APIClient(self.get_settings())
+            settings = self.get_settings()
+            with self._naming_connection():
+                self._client = APIClient(settings)
             self._close_client = weakref.finalize(self, self._client.close)
         return self._client
 
@@ -68,7 +72,9 @@ class APIHook(BaseHook):
         if self._async_client is None or self._async_client.loop is not loop:
             connection = await get_async_connection(self._conn_id, hook=self)
             extra = await get_async_extra_dejson(connection)
-            client = await AsyncAPIClient.shared(client_settings(self.service, connection, extra))
+            settings = client_settings(self.service, connection, extra)
+            with self._naming_connection():
+                client = await AsyncAPIClient.shared(settings)
             if self._async_client is not None and self._async_client.loop is loop:
                 await client.aclose()  # another coroutine of this hook was faster
             else:
@@ -100,6 +106,13 @@ class APIHook(BaseHook):
         except (APIError, InvalidConnectionError, AirflowNotFoundException) as error:
             return False, str(error)
         return True, f"{name} accepted the API key."
+
+    @contextmanager
+    def _naming_connection(self) -> Iterator[None]:
+        try:
+            yield
+        except InvalidConnectionError as error:
+            raise InvalidConnectionError(f"Connection {self._conn_id!r}: {error}") from None
 
     def close(self) -> None:
         """Close the pooled connections; the hook opens new ones when it is used again."""

@@ -132,7 +132,7 @@ class SourceToZeltoOperator(BatchOperator):
 
     def _check_pairs(self) -> None:
         # A template renders a list as text unless the DAG renders native objects, and text is iterable too.
-        if isinstance(self.pairs, str | Mapping) or not isinstance(self.pairs, Iterable):
+        if isinstance(self.pairs, str | bytes | Mapping) or not isinstance(self.pairs, Iterable):
             limit = "a list of dicts (a template needs render_template_as_native_obj=True for that)"
             raise InvalidMetricError([FieldError("pairs", self.pairs, limit)])
 

@@ -7,12 +7,7 @@ from datetime import timedelta
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_zelto.sensors.zelto import CustomerMetricsSensor
-
-MODES = {
-    "poke": {"deferrable": False},
-    "reschedule": {"deferrable": False, "mode": "reschedule"},
-    "deferrable": {"deferrable": True},
-}
+from tests.sensors.waiting import MODES
 
 with DAG(
     "zelto_waits",

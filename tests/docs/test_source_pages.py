@@ -10,8 +10,9 @@ import pytest
 
 from airflow_provider_zelto.exceptions import InvalidMetricError, SourceMetricError
 from airflow_provider_zelto.mapping import MetricMapping, SourceValue, check_mappings, map_metrics
+from tests.answers import CALL
 from tests.docs.papers import ROOT, commands, words_of
-from tests.sources import CALL, SOURCES
+from tests.sources import SOURCES
 
 NAMES = {"source": "csat", "label": "CSAT"}
 

@@ -145,7 +145,8 @@ def worker(tmp_path, zelto):
         path = tmp_path / "rows.jsonl"
         path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
         command = [sys.executable, "-m", "tests.faults.worker", str(path), str(state)]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        process = subprocess.Popen(command, cwd=ROOT, **pipes)
         processes.append(process)
         return process
 
@@ -163,24 +164,29 @@ def wait_for_requests(zelto, count, process):
         sleep(0.02)
 
 
-def last_line(process):
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, output
-    return json.loads(output.splitlines()[-1])
-
-
-def test_after_a_worker_was_killed_the_next_one_goes_on_where_it_stopped(zelto, worker):
-    rows = make_rows(calls(zelto), 800)
+def test_workers_that_are_killed_or_ended_leave_the_next_one_what_they_did_not_do(zelto, worker):
+    rows = make_rows(calls(zelto), 900)
     zelto.settings(latency=0.02)
-    first = worker(rows)
-    wait_for_requests(zelto, 400, first)
-    os.kill(first.pid, signal.SIGKILL)
-    first.wait()
-    before = len(submits(zelto))
+    killed = worker(rows)
+    wait_for_requests(zelto, 300, killed)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+
+    ended = worker(rows)
+    wait_for_requests(zelto, 600, ended)
+    os.kill(ended.pid, signal.SIGTERM)
+    _, errors = ended.communicate(timeout=60)
+    assert ended.returncode == 1
+    assert "BatchStoppedError: Stopped from outside: " in errors
+    stored = submits(zelto)
+    # What was under way was finished, and none of it is sent again.
+    assert len(stored) == len(submits(zelto, None)) < 900
+    before = {entry["body"]["externalId"] for entry in stored}
+
     zelto.settings(latency=0)
-    summary = last_line(worker(rows))
-    assert before < 800
-    assert summary["resumed"] > 0
-    assert summary["submitted"] + summary["resumed"] == 800
-    assert len(submits(zelto)) - before == summary["submitted"]
-    judge(zelto, rows, tries=2)
+    output, errors = (last := worker(rows)).communicate(timeout=60)
+    assert last.returncode == 0, errors
+    summary = json.loads(output.splitlines()[-1])
+    assert summary["resumed"] == len(before)
+    assert summary["submitted"] == len(submits(zelto)) - len(stored) == 900 - len(before)
+    judge(zelto, rows, tries=3)

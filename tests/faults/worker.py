@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ class FileStore:
 def main(rows: str, state: str) -> None:
     batch_run.SECONDS_BETWEEN_REPORTS = 0.1
     submit = BulkSubmitCustomerMetricsOperator(task_id="bulk", metrics=rows, concurrency=8)
+    signal.signal(signal.SIGTERM, lambda *_: submit.on_kill())  # as Airflow's task runner does
     print(json.dumps(submit.execute({"task_state_store": FileStore(Path(state))})))
 
 

@@ -8,9 +8,9 @@ from airflow.providers.common.compat.sdk import DAG, task
 
 from airflow_provider_zelto.exceptions import AuthenticationError, InvalidMetricError, NotFoundError
 from airflow_provider_zelto.operators.zelto import ListCustomerMetricsOperator, SubmitCustomerMetricOperator
+from tests.answers import CALL
+from tests.conftest import Run
 from tests.dags import zelto_operators
-
-CALL = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 
 
 def submit(conversation_id=CALL, *, label="a", **arguments):
@@ -250,8 +250,6 @@ def test_labels_that_were_rendered_as_text_are_explained(emulator, call):
 @pytest.fixture(scope="module")
 def run(airflow_db, local_zelto):
     """One run of the DAG that uses the operators in every way."""
-    from tests.conftest import Run
-
     local_zelto.reset()
     call = local_zelto.add_conversation()
     with pytest.MonkeyPatch.context() as environment:

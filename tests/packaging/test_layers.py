@@ -12,7 +12,7 @@ from tests.packaging.imports import PACKAGE, imports, is_emulator, modules, own_
 
 # From the ground up; a module may import those of its own layer and of the layers below.
 _LAYERS = (
-    ("exceptions", "get_provider_info", "services", "checkpoint"),
+    ("exceptions", "get_provider_info", "services", "checkpoint", "secrecy"),
     ("arguments", "rows"),
     ("models", "conditions", "mapping"),
     ("api_client",),

@@ -42,7 +42,7 @@ def short_pauses(monkeypatch):
 
 
 def make_sensor(source, mode, call=None, names=None, **arguments):
-    defaults = {"task_id": "wait", "poke_interval": 0.05, "timeout": 20, **MODES[mode]}
+    defaults = {"task_id": "wait", "poke_interval": 0.03, "timeout": 20, **MODES[mode]}
     named = {
         source.id_field: call or source.example_id,
         source.names_field: list(names or source.metrics[:1]),
@@ -89,7 +89,7 @@ def test_a_wait_is_over_at_once_when_all_is_computed(wait, emulator, source, cal
 
 def test_a_metric_that_is_being_computed_keeps_it_waiting(wait, emulator, source, call):
     metric = source.metrics[0]
-    source.add(call, metric, 0, after=0.2)
+    source.add(call, metric, 0, after=0.12)
     assert source.values(wait(call)) == {metric: [0]}
     assert len(questions(emulator)) > 1
 
@@ -97,7 +97,7 @@ def test_a_metric_that_is_being_computed_keeps_it_waiting(wait, emulator, source
 def test_metrics_may_arrive_in_waves(wait, emulator, source, call):
     text, audio, _ = source.metrics
     source.add(call, text, "ok")
-    source.add(call, audio, 0.5, after=0.2)
+    source.add(call, audio, 0.5, after=0.12)
     assert source.values(wait(call, [text, audio])) == {text: ["ok"], audio: [0.5]}
     assert len(questions(emulator)) > 1
 
@@ -124,7 +124,7 @@ def test_a_metric_that_never_gets_a_value_skips_it_at_once_on_request(wait, emul
 
 @pytest.mark.parametrize(("choice", "error"), [("fail", MissingValueError), ("skip", AirflowSkipException)])
 def test_a_value_that_turns_out_to_be_missing_later_ends_it_then(wait, emulator, source, call, choice, error):
-    source.add_missing(call, source.metrics[0], after=0.15)
+    source.add_missing(call, source.metrics[0], after=0.12)
     with pytest.raises(error):
         wait(call, source.metrics[:2], on_missing_value=choice)
     assert len(questions(emulator)) > 1
@@ -133,7 +133,7 @@ def test_a_value_that_turns_out_to_be_missing_later_ends_it_then(wait, emulator,
 def test_a_missing_value_may_be_welcome_when_all_is_computed(wait, emulator, source, call):
     metric, slow, _ = source.metrics
     source.add_missing(call, metric)
-    source.add(call, slow, 1, after=0.15)
+    source.add(call, slow, 1, after=0.12)
     found = wait(call, [metric, slow], on_missing_value="succeed")
     assert source.values(found) == {metric: [None], slow: [1]}
     assert len(questions(emulator)) > 1
@@ -157,7 +157,7 @@ def test_a_missing_value_that_nobody_waits_for_does_not_matter(wait, source, cal
 
 
 def test_a_call_that_the_source_does_not_know_yet_keeps_it_waiting(wait, emulator, source, impatient):
-    call = source.add_call(available_after=0.2)
+    call = source.add_call(available_after=0.12)
     source.add(call, source.metrics[0], 1)
     assert wait(call, max_consecutive_failures=1)
     assert questions(emulator)[:2] == [404, 404]
@@ -165,7 +165,7 @@ def test_a_call_that_the_source_does_not_know_yet_keeps_it_waiting(wait, emulato
 
 @pytest.mark.parametrize(
     "fault",
-    [{"status": 503}, {"status": 429, "retry_after": 3600}, {"action": "reset"}, {"body": "<html>"}],
+    [{"status": 503}, {"status": 429, "retry_after": 3600}, {"body": "<html>"}],
     ids=str,
 )
 def test_passing_failures_keep_it_waiting(wait, emulator, source, call, impatient, fault):

@@ -28,11 +28,10 @@ from airflow_provider_zelto.exceptions import (
     PermissionDeniedError,
 )
 from airflow_provider_zelto.sensors.zelto import CustomerMetricsSensor
-from tests.conftest import AIRFLOW_VERSION
+from tests.answers import CALL
+from tests.conftest import AIRFLOW_VERSION, Run
 from tests.dags import zelto_waits
 from tests.sensors.waiting import MODES, RUN
-
-CALL = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 
 
 @pytest.fixture(autouse=True)
@@ -436,8 +435,6 @@ def test_a_rescheduled_sensor_counts_its_timeout_from_its_first_start(emulator, 
 @pytest.fixture(scope="module")
 def run(airflow_db, local_zelto):
     """One run of the DAG whose sensors wait for the same in each mode."""
-    from tests.conftest import Run
-
     local_zelto.reset()
     call = local_zelto.add_conversation()
     refused = json.dumps({**json.loads(local_zelto.connection_json()), "password": "wrong-key"})

@@ -125,7 +125,7 @@ def test_a_row_without_a_value_is_skipped_with_the_best_reason(carry, emulator, 
 
 @pytest.mark.parametrize(
     "row",
-    [{}, {"slug": None, "values": [{"value": 1}]}, definition(), {"slug": "csat"}, definition(values=None)],
+    [{}, {"slug": None, "values": [{"value": 1}]}, definition(), {"slug": "csat"}],
 )
 def test_a_metric_without_rows_is_not_there_yet(carry, emulator, call, row):
     listed(emulator, row)

@@ -20,8 +20,9 @@ from airflow_provider_zelto.exceptions import (
     SourceMetricError,
     TooManyRejectsError,
 )
+from tests.answers import CALL
 from tests.dags import source_transfers
-from tests.sources import CALL, LOCAL_SOURCES, host
+from tests.sources import LOCAL_SOURCES, host
 
 pytest_plugins = ["tests.source_fixtures"]
 

@@ -9,10 +9,9 @@ from airflow.models.trigger import Trigger
 from airflow_provider_zelto import conditions
 from airflow_provider_zelto.exceptions import InvalidConnectionError, InvalidMetricError, error_from_json
 from airflow_provider_zelto.triggers.zelto import CustomerMetricsTrigger
+from tests.answers import CALL
 from tests.conftest import API_KEY
 from tests.sensors.waiting import as_json, first_event, stored_and_loaded
-
-CALL = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 
 
 def make_trigger(conversation_id=CALL, **arguments):
