@@ -19,7 +19,7 @@ from http import HTTPStatus
 from typing import Any, Generic, Self, TypeVar, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary, WeakValueDictionary, ref
 
 import httpx
 from airflow import __version__ as airflow_version
@@ -378,7 +378,6 @@ class AsyncAPIClient(_Client):
 
     def __init__(self, settings: ClientSettings, connections: int = CONNECTIONS) -> None:
         super().__init__(settings)
-        # Weakly, or the table of shared clients would keep every loop alive through its own client.
         self._loop = ref(asyncio.get_running_loop())
         self._new_transport = _async_transports(settings, connections)
         self._turns = asyncio.Semaphore(connections)
@@ -394,13 +393,14 @@ class AsyncAPIClient(_Client):
     @classmethod
     async def shared(cls, settings: ClientSettings) -> AsyncAPIClient:
         """Give this event loop's client for these settings; each user closes it once."""
-        clients = _shared_clients.setdefault(asyncio.get_running_loop(), {})
-        if settings not in clients:
+        clients = _shared_clients.setdefault(asyncio.get_running_loop(), WeakValueDictionary())
+        client = clients.get(settings)
+        if client is None:
             # Reading CA certificates and importing aiohttp take longer than an event loop can spare.
             await asyncio.to_thread(_async_transports, settings, CONNECTIONS)
-        if settings not in clients:
-            clients[settings] = cls(settings)
-        client = clients[settings]
+            client = clients.get(settings)  # another coroutine may have been faster
+        if client is None:
+            client = clients[settings] = cls(settings)
         client._users += 1
         return client
 
@@ -446,8 +446,8 @@ class AsyncAPIClient(_Client):
         self._users -= 1
         if self._users <= 0:
             loop = self.loop
-            shared = _shared_clients.get(loop, {}) if loop is not None else {}
-            if shared.get(self.settings) is self:
+            shared = _shared_clients.get(loop) if loop is not None else None
+            if shared is not None and shared.get(self.settings) is self:
                 del shared[self.settings]
             while self._idle:
                 await self._idle.pop().aclose()
@@ -481,9 +481,10 @@ def _async_transports(settings: ClientSettings, connections: int) -> Callable[[]
     return lambda: shared
 
 
-_shared_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[ClientSettings, AsyncAPIClient]] = (
-    WeakKeyDictionary()
-)
+# Weakly on both sides: a client's connections hold its event loop, which must go when it has ended.
+_shared_clients: WeakKeyDictionary[
+    asyncio.AbstractEventLoop, WeakValueDictionary[ClientSettings, AsyncAPIClient]
+] = WeakKeyDictionary()
 _tls_lock = threading.Lock()
 
 
