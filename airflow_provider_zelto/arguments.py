@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NoReturn, Self
 from uuid import UUID
 
@@ -198,7 +198,10 @@ def parse_time(value: str) -> datetime:
     """
     if not value[:4].isdecimal():  # "now" and a time of day would mean another moment at each question
         raise ValueError(f"{value!r} is not a point in time")
-    parsed = pendulum.parse(value)
+    try:
+        parsed: object = datetime.fromisoformat(value)  # twenty times as fast, for the forms that it knows
+    except ValueError:
+        parsed = pendulum.parse(value)
     if not isinstance(parsed, datetime):
         raise ValueError(f"{value!r} is not a point in time")
-    return parsed
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)

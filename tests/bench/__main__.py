@@ -28,9 +28,9 @@ def main() -> None:
 
     rows = bulk.Load()
     one = benchmarks.add_parser("bulk", help=bulk.__doc__, description=bulk.__doc__)
-    one.add_argument("--rows", type=int, default=rows.number, help="of each speed measurement")
+    one.add_argument("--seconds", type=float, default=rows.seconds, help="of each speed measurement")
     one.add_argument("--sizes", type=int, nargs="+", default=rows.sizes, help="rows of the files")
-    one.set_defaults(run=lambda options: bulk.run(bulk.Load(options.rows, tuple(options.sizes))))
+    one.set_defaults(run=lambda options: bulk.run(bulk.Load(options.seconds, tuple(options.sizes))))
 
     options = parser.parse_args()
     print_machine()

@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from subprocess import PIPE, Popen
-from urllib.parse import urlencode
+from typing import cast
+from urllib.parse import parse_qsl, urlencode
 from urllib.request import urlopen
 
-from aiohttp import web
+import uvloop
+from httptools import HttpRequestParser
 
 from tests.bench.processes import ROOT
 
@@ -46,33 +48,79 @@ class LoopbackService:
     status: int | None = field(default=None, init=False)
     answered_at: array[float] = field(default_factory=lambda: array("d"))
 
-    async def handle(self, request: web.BaseRequest) -> web.Response:
-        if request.path == _COUNT_PATH:
-            return _json(200, {"count": self._count(request.query["since"], request.query["until"])})
-        if request.path == _SWITCH_PATH:
-            self.status = int(request.query["status"])
-            return _json(200, {"status": self.status})
-        answer = await self._answer(request)
-        await asyncio.sleep(self.latency)
-        self.answered_at.append(time.monotonic())
-        return answer
-
-    async def _answer(self, request: web.BaseRequest) -> web.Response:
+    def answer(self, method: bytes, url: str, body: bytes) -> tuple[int, object]:
+        """Give status and body of an answer."""
         if self.status is not None:
-            return _json(self.status, {"error": "The benchmark asked for this."})
-        if not request.path.startswith(_LIST_PATH):
-            return _json(404, {"error": "Conversation not found"})
-        if request.method == "GET":
-            return _json(200, {"data": []})
-        conversation_id = request.path.removeprefix(_LIST_PATH).split("/")[0]
-        return _json(201, {**_STORED, "conversationId": conversation_id, **await request.json()})
+            return self.status, {"error": "The benchmark asked for this."}
+        if not url.startswith(_LIST_PATH):
+            return 404, {"error": "Conversation not found"}
+        if method == b"GET":
+            return 200, {"data": []}
+        conversation_id = url.removeprefix(_LIST_PATH).split("/")[0]
+        return 201, {**_STORED, "conversationId": conversation_id, **json.loads(body)}
 
-    def _count(self, since: str, until: str) -> int:
-        return bisect_left(self.answered_at, float(until)) - bisect_left(self.answered_at, float(since))
+    def control(self, url: str) -> object | None:
+        """Do what the benchmark itself asks for; None when it is not the one who asks."""
+        path, _, query = url.partition("?")
+        given = dict(parse_qsl(query))
+        if path == _SWITCH_PATH:
+            self.status = int(given["status"])
+            return {"status": self.status}
+        if path == _COUNT_PATH:
+            until, since = (bisect_left(self.answered_at, float(given[name])) for name in ("until", "since"))
+            return {"count": until - since}
+        return None
 
 
-def _json(status: int, body: object) -> web.Response:
-    return web.Response(status=status, body=json.dumps(body).encode(), content_type="application/json")
+class LoopbackConnection(asyncio.Protocol):
+    """
+    One connection: a parser, and a timer for each answer.
+
+    A framework's server would be as busy as the fastest client, and both would be measured by it.
+    """
+
+    def __init__(self, service: LoopbackService) -> None:
+        self._service = service
+        self._loop = asyncio.get_running_loop()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to read requests."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._parser = HttpRequestParser(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on."""
+        self._parser.feed_data(data)
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self._url, self._body = b"", b""
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the path."""
+        self._url += url
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        """Answer a request, after a while."""
+        url = self._url.decode()
+        if (told := self._service.control(url)) is not None:
+            self._write(200, told)
+        else:
+            answer = self._service.answer(self._parser.get_method(), url, self._body)
+            self._loop.call_later(self._service.latency, self._answer, *answer)
+
+    def _answer(self, status: int, answer: object) -> None:
+        self._service.answered_at.append(time.monotonic())
+        self._write(status, answer)
+
+    def _write(self, status: int, answer: object) -> None:
+        body = json.dumps(answer).encode()
+        fields = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        self._transport.write(f"HTTP/1.1 {status} Answer\r\n{fields}".encode() + body)
 
 
 @contextmanager
@@ -107,11 +155,9 @@ def _ask(url: str, path: str, **query: float) -> dict[str, int]:
 
 
 async def _serve(service: LoopbackService) -> None:
-    runner = web.ServerRunner(web.Server(service.handle, access_log=None))
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, backlog=_BACKLOG)
-    await site.start()
-    host, port = runner.addresses[0][:2]
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: LoopbackConnection(service), "127.0.0.1", 0, backlog=_BACKLOG)
+    host, port = server.sockets[0].getsockname()
     print(f"http://{host}:{port}", flush=True)
     # The parent holds the other end, so that the server ends with it however the parent ends.
     await asyncio.to_thread(sys.stdin.read)
@@ -120,7 +166,7 @@ async def _serve(service: LoopbackService) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
-    asyncio.run(_serve(LoopbackService(latency=parser.parse_args().latency)))
+    uvloop.run(_serve(LoopbackService(latency=parser.parse_args().latency)))
 
 
 if __name__ == "__main__":
