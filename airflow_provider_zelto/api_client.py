@@ -382,6 +382,7 @@ class AsyncAPIClient(_Client):
     """
     Sends requests from an event loop.
 
+    :param settings: where to, and how.
     :param connections: how many requests are under way at once; more wait for their turn.
     """
 

@@ -60,7 +60,7 @@ class Pacer:
     """
 
     _CATCH_UP = 0.02  # seconds an event loop may be late without the rate falling behind
-    _RECOVERY = 15.0  # seconds from a slow-down back to full speed
+    _RECOVERY = 5.0  # seconds from a slow-down back to full speed
 
     def __init__(
         self, max_per_second: float | None, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

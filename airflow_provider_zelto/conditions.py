@@ -26,6 +26,7 @@ from airflow_provider_zelto.models import Call, Chat, CovalConversation, CovalMe
 MAX_CONSECUTIVE_FAILURES = 10
 COVAL_FINAL_STATUSES = frozenset({"COMPLETED", "SKIPPED", "FAILED", "CANCELLED"})
 _LONGEST_PAUSE = 60.0  # seconds
+_LONGEST_RETRY_AFTER = 3600.0  # seconds
 
 
 class MetricsSelection(Call):
@@ -185,4 +186,5 @@ class Failures:
             return None
         # Waits that share a service fail together; the spread keeps them from coming back together.
         pause = min(2.0 ** min(self.in_a_row, 10), _LONGEST_PAUSE) * random.uniform(0.5, 1.0)
-        return max(self.poke_interval, pause)
+        asked = min(getattr(error, "retry_after", None) or 0, _LONGEST_RETRY_AFTER)
+        return max(self.poke_interval, pause, asked)

@@ -167,11 +167,13 @@ class JsonLinesFile:
 
     def publish(self) -> None:
         """Put the file in its place, instead of one that is there."""
-        target = ObjectStoragePath(self.uri)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # A local file is seen while it is written; an object store shows an object once it is complete.
+        target = draft = ObjectStoragePath(self.uri)
+        # A local file is seen while it is written; an object store shows an object once it is complete,
+        # and knows no folders: making one there can mean to ask for a bucket.
         local = target.protocol in ("", "file", "local")
-        draft = target.with_name(f".{target.name}.part") if local else target
+        if local:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            draft = target.with_name(f".{target.name}.part")
         self._spool.seek(0)
         with _open(draft, "wb") as file:
             shutil.copyfileobj(self._spool, file)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from datetime import timedelta
 from pathlib import Path
@@ -17,12 +16,10 @@ from airflow_provider_zelto.operators.zelto import BulkSubmitCustomerMetricsOper
 # [END imports]
 
 # [START numbers]
+POOL = "zelto"  # with a slot for each shard at once
 SHARDS_AT_ONCE = 4
 REQUESTS_PER_SECOND = 200
 # [END numbers]
-
-# `airflow pools set zelto 4 "Submits to Zelto"` makes a pool of its own with a slot for each shard at once.
-POOL = os.environ.get("ZELTO_EXAMPLE_POOL", "default_pool")
 
 
 @dag(
@@ -33,12 +30,13 @@ POOL = os.environ.get("ZELTO_EXAMPLE_POOL", "default_pool")
         "folder": Param(
             Path(tempfile.gettempdir(), "zelto-shards").as_uri(), type="string", title="Folder for the shards"
         ),
-        "conversation_id": Param(
-            "6f2d8b0e-3c51-4a7e-9b1d-0c8e5f4a7d21",
-            type="string",
-            format="uuid",
-            title="Conversation id",
-            description="The call in Zelto that the rows belong to.",
+        "conversation_ids": Param(
+            ["6f2d8b0e-3c51-4a7e-9b1d-0c8e5f4a7d21"],
+            type="array",
+            items={"type": "string", "format": "uuid"},
+            minItems=1,
+            title="Conversation ids",
+            description="The calls in Zelto that the rows belong to.",
         ),
         "rows": Param(1_000_000, type="integer", minimum=1, title="Rows"),
         "shards": Param(20, type="integer", minimum=1, maximum=1000, title="Shards"),
@@ -52,12 +50,13 @@ def example_sharded_submit() -> None:
         """Write the rows; those for the same call and label go into the same shard, so that the last wins."""
         folder = ObjectStoragePath(params["folder"])
         folder.mkdir(parents=True, exist_ok=True)
+        calls = params["conversation_ids"]
         files = [folder / f"shard-{shard:04}.jsonl" for shard in range(params["shards"])]
         for shard, file in enumerate(files):
             with file.open("w") as lines:
                 for row in range(shard, params["rows"], params["shards"]):
                     metric = {
-                        "conversation_id": params["conversation_id"],
+                        "conversation_id": calls[row % len(calls)],
                         "label": f"Check {row}",
                         "score": row % 101,
                     }

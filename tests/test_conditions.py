@@ -276,6 +276,12 @@ def test_a_pause_after_a_failure_is_never_shorter_than_the_poke_interval():
     assert {failures.pause_after(PASSING[0]) for _ in range(50)} == {300}
 
 
+@pytest.mark.parametrize(("asked", "pause"), [(5, 10), (300, 300), (10_000_000, 3600)])
+def test_a_wait_leaves_the_service_alone_for_as_long_as_it_asked_up_to_an_hour(asked, pause):
+    error = status_error_class(429)("no", **ORIGIN, status_code=429, retry_after=asked)
+    assert Failures(limit=3, poke_interval=10).pause_after(error) == pause
+
+
 def test_a_wait_that_may_fail_thousands_of_times_does_so():
     failures = Failures(limit=10_000, poke_interval=60)
     assert None not in [failures.pause_after(PASSING[0]) for _ in range(5_000)]

@@ -33,11 +33,11 @@ def test_the_bulk_example_submits_a_file_and_a_list(emulator, calls, run_dag, tm
 
 def test_the_sharded_example_submits_every_row_once(emulator, calls, run_dag, tmp_path):
     run = run_dag(
-        example_sharded_submit(), folder=f"file://{tmp_path}", conversation_id=calls[0], rows=30, shards=3
+        example_sharded_submit(), folder=f"file://{tmp_path}", conversation_ids=calls, rows=30, shards=3
     )
     assert run.state == "success"
     assert run.xcom("count") == 30
-    assert len(emulator.metrics(calls[0])) == 30
+    assert [len(emulator.metrics(call)) for call in calls] == [10, 10, 10]
     assert len(emulator.journal(method="POST")) == 30
 
 

@@ -18,7 +18,7 @@ class Zelto:
     def __init__(self, emulator: LocalEmulator) -> None:
         self._ask = emulator.ask
         self.url = emulator.url
-        self.api_key = emulator.connection["password"]
+        self.api_key = emulator.connections["zelto_default"]["password"]
 
     def add_conversation(self) -> str:
         return self._ask("POST", "conversations", {})["id"]

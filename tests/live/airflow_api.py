@@ -65,6 +65,10 @@ class AirflowApi:
         """Store a connection in Airflow's database."""
         self.ask("POST", "/connections", {"connection_id": conn_id, **connection})
 
+    def add_pool(self, name: str, slots: int) -> None:
+        """Make a pool."""
+        self.ask("POST", "/pools", {"name": name, "slots": slots})
+
     def knows(self, dag_id: str) -> bool:
         """Tell whether Airflow has parsed the DAG by now; LiveError when the file of its name is broken."""
         for error in self.ask("GET", "/importErrors")["import_errors"]:

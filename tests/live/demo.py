@@ -65,8 +65,7 @@ def _demo(folder: Path, say: Say) -> None:
     with local_emulator(folder) as zelto:
         say("zelto", f"a local one answers at {zelto.url}")
         # From the environment, because a triggerer needs seconds for its first look into the database.
-        connections = {"zelto_default": zelto.connection}
-        home = AirflowHome(folder / "airflow", free_port(), _dags(folder), connections)
+        home = AirflowHome(folder / "airflow", free_port(), _dags(folder), zelto.connections)
         say("airflow", f"{AIRFLOW_VERSION} is starting: database, scheduler, triggerer and the rest")
         with local_airflow(home) as airflow:
             say("airflow", f"is up at {home.url}")

@@ -30,9 +30,13 @@ class LocalEmulator:
         self._control = httpx.Client(base_url=f"{url}/_emulator/", trust_env=False, timeout=10)
 
     @property
-    def connection(self) -> dict[str, str]:
-        """The Airflow connection that leads here."""
-        return {"conn_type": "zelto", "host": self.url, "password": _KEY}
+    def connections(self) -> dict[str, dict[str, str]]:
+        """The Airflow connections that lead here, by their ids."""
+        paths = {"zelto": "", "roark": "/roark", "coval": "/coval"}
+        return {
+            f"{service}_default": {"conn_type": service, "host": self.url + path, "password": _KEY}
+            for service, path in paths.items()
+        }
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Send one request to the control API and give back its JSON; LiveError when there is none."""

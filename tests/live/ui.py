@@ -37,8 +37,10 @@ def main() -> int:
 
 
 def _furnish(airflow: LocalAirflow, zelto: LocalEmulator) -> None:
-    """Make the connection, and the call that the example DAG takes when it is given no other."""
-    airflow.api.add_connection("zelto_default", zelto.connection)
+    """Make the connections and the pool of the examples, and the call that example_zelto takes by default."""
+    for conn_id, connection in zelto.connections.items():
+        airflow.api.add_connection(conn_id, connection)
+    airflow.api.add_pool("zelto", slots=4)  # for example_sharded_submit
     airflow.wait_for_dag("example_zelto")
     call_id = airflow.api.param_default("example_zelto", "conversation_id")
     zelto.ask("POST", "conversations", {"id": call_id})
