@@ -21,11 +21,13 @@ nox.options.error_on_missing_interpreters = True
 ROOT = Path(__file__).parent
 SUPPORTED = {"2.11.2": "3.11", "3.0.6": "3.12", "3.1.8": "3.13", "3.2.2": "3.12", "3.3.2": "3.13"}
 # What came out after an Airflow can break it: newer FastAPI answers 422 to the requests of its own workers,
-# newer universal-pathlib has no place for the object storage of 3.0.
+# newer universal-pathlib has no place for the object storage of 3.0. That one makes connection forms only where
+# flask-appbuilder is installed, as it is in the official images.
 CONTEMPORARIES = {
-    "3.0.6": ["cadwyn<5.5", "fastapi<0.118", "universal-pathlib<0.3"],
+    "3.0.6": ["cadwyn<5.5", "fastapi<0.118", "flask-appbuilder", "universal-pathlib<0.3"],
     "3.2.2": ["cadwyn<7", "fastapi<0.137", "pydantic<2.14"],
 }
+_EXTRAS = "aiohttp,emulator,test"
 
 
 def show_every_pyenv_python() -> None:
@@ -48,12 +50,12 @@ def build_wheel(session: nox.Session) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def install_wheel(session: nox.Session, *requirements: str) -> None:
+def install_wheel(session: nox.Session, extras: str, *requirements: str) -> None:
     """Install the wheel with what the suite needs, leaving alone what is there and good enough."""
     wheel = build_wheel(session).as_uri()
     session.install(
         "--reinstall-package=airflow-provider-zelto",
-        f"airflow-provider-zelto[emulator,test] @ {wheel}",
+        f"airflow-provider-zelto[{extras}] @ {wheel}",
         *requirements,
     )
 
@@ -61,18 +63,21 @@ def install_wheel(session: nox.Session, *requirements: str) -> None:
 @nox.session
 @nox.parametrize(("airflow", "python"), list(SUPPORTED.items()), ids=list(SUPPORTED))
 def tests(session: nox.Session, airflow: str) -> None:
-    """Run the suite on one Airflow, with the newest versions of everything else that fit it."""
-    install_wheel(session, f"apache-airflow=={airflow}", *CONTEMPORARIES.get(airflow, []))
+    """Run the suite on one Airflow, and the demo, with the newest versions of everything else that fit it."""
+    install_wheel(session, _EXTRAS, f"apache-airflow=={airflow}", *CONTEMPORARIES.get(airflow, []))
     session.run("python", "-m", "pytest", *session.posargs)
+    if not session.posargs:
+        session.run("python", "-m", "tests.live.end_to_end")
 
 
 @nox.session(python="3.11", reuse_venv=False)
 def lowest(session: nox.Session) -> None:
     """Run the suite on exactly the lowest versions that pyproject.toml allows."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    allowed = [*project["dependencies"], *project["optional-dependencies"]["emulator"]]
+    extras = project["optional-dependencies"]
+    allowed = [*project["dependencies"], *extras["aiohttp"], *extras["emulator"]]
     session.install("--resolution=lowest-direct", *allowed)
-    install_wheel(session)
+    install_wheel(session, _EXTRAS)
     listing = ["uv", "pip", "list", "--format=json"]
     listed = session.run(*listing, external=True, silent=True, stderr=subprocess.DEVNULL)
     installed = {package["name"]: package["version"] for package in json.loads(listed)}

@@ -52,6 +52,13 @@ class AirflowApi:
         """Send one request below the API's prefix and give back its JSON; LiveError when there is none."""
         return self._send(method, self._prefix + path, body)
 
+    def get(self, path: str) -> httpx.Response:
+        """Get a page, or what a page asks for."""
+        try:
+            return self._client.get(path).raise_for_status()
+        except httpx.HTTPError as error:
+            raise LiveError(f"Airflow does not give {path}: {error!r}") from None
+
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         try:
             answer = self._client.request(method, path, json=body)

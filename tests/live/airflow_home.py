@@ -33,12 +33,14 @@ class AirflowHome:
     :param port: loopback port of its API server.
     :param dags: folder of DAG files.
     :param connections: connections by id, for the environment of its processes instead of its database.
+    :param options: options by section, over those it has anyway.
     """
 
     path: Path
     port: int
     dags: Path = ROOT / "example_dags"
     connections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -101,7 +103,7 @@ class AirflowHome:
             "scheduler": {"scheduler_idle_sleep_time": "0.2"},
             "usage_data_collection": {"enabled": "False"},
         }
-        return _merged(common, self._airflow_3() if IS_AIRFLOW_3 else self._airflow_2())
+        return _merged(common, self._airflow_3() if IS_AIRFLOW_3 else self._airflow_2(), self.options)
 
     def _airflow_3(self) -> dict[str, dict[str, str]]:
         return {
@@ -146,7 +148,7 @@ def _in_words(line: str) -> str:
     return "\n".join([f"{entry['level']}: {entry['event']}", *errors])
 
 
-def _merged(*layers: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+def _merged(*layers: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
     merged: dict[str, dict[str, str]] = {}
     for layer in layers:
         for section, options in layer.items():

@@ -35,13 +35,17 @@ _BROKEN = ("failed", "up_for_retry", "upstream_failed")
 Say = Callable[[str, str], None]
 
 
-def main() -> int:
-    """Run the demo and give its exit status."""
+def main(inspect: Callable[[LocalAirflow, Say], None] | None = None) -> int:
+    """
+    Run the demo and give its exit status.
+
+    :param inspect: looks at the Airflow after the DAG has run.
+    """
     die_politely()
     folder = Path(tempfile.mkdtemp(prefix="zelto-demo-"))
     status = 0
     try:
-        _demo(folder, _teller())
+        _demo(folder, _teller(), inspect)
     except LiveError as error:
         print(f"\ndemo failed: {error}\nLogs are kept in {folder}", file=sys.stderr)
         return 1
@@ -61,7 +65,7 @@ def _teller() -> Say:
     return say
 
 
-def _demo(folder: Path, say: Say) -> None:
+def _demo(folder: Path, say: Say, inspect: Callable[[LocalAirflow, Say], None] | None) -> None:
     with local_emulator(folder) as zelto:
         say("zelto", f"a local one answers at {zelto.url}")
         # From the environment, because a triggerer needs seconds for its first look into the database.
@@ -71,6 +75,8 @@ def _demo(folder: Path, say: Say) -> None:
             say("airflow", f"is up at {home.url}")
             metrics = _score_a_call(airflow, zelto, say)
             print(f"\n{_table(metrics)}\n")
+            if inspect:
+                inspect(airflow, say)
     say("all", "is cleaned up")
 
 
