@@ -21,8 +21,8 @@ nox.options.error_on_missing_interpreters = True
 ROOT = Path(__file__).parent
 SUPPORTED = {"2.11.2": "3.11", "3.0.6": "3.12", "3.1.8": "3.13", "3.2.2": "3.12", "3.3.2": "3.13"}
 # What came out after an Airflow can break it: newer FastAPI answers 422 to the requests of its own workers,
-# newer universal-pathlib has no place for the object storage of 3.0. That one makes connection forms only where
-# flask-appbuilder is installed, as it is in the official images.
+# newer universal-pathlib has no place for the object storage of 3.0. Airflow 3.0 makes connection forms only
+# where flask-appbuilder is installed, as it is in the official images.
 CONTEMPORARIES = {
     "3.0.6": ["cadwyn<5.5", "fastapi<0.118", "flask-appbuilder", "universal-pathlib<0.3"],
     "3.2.2": ["cadwyn<7", "fastapi<0.137", "pydantic<2.14"],
