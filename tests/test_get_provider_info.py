@@ -42,6 +42,12 @@ def form_library():
     loaded = {name for name in FORM_LIBRARY if name in sys.modules}
     if AIRFLOW_VERSION == (3, 0) and find_spec("wtforms") is None:
         sys.modules.update({name: MagicMock() for name in FORM_LIBRARY})
+    if AIRFLOW_VERSION == (3, 1):  # it makes forms only of hooks that nobody in the process has asked for yet
+        from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
+        from airflow.providers_manager import ProvidersManager
+
+        ProvidersManager()._cleanup()
+        HookMetaService.hook_meta_data.cache_clear()
     yield
     for name in set(FORM_LIBRARY) - loaded:
         sys.modules.pop(name, None)
