@@ -7,11 +7,16 @@ USABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
 	$$python -c '$(USABLE)' 2>/dev/null && echo $$python && break; done)
 
+# Installs the Debian package of a program that is missing, or says so.
+debian = command -v $(1) >/dev/null || { sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	$$sudo apt-get update -qq && $$sudo apt-get install -qq --yes $(2) >/dev/null; } || { \
+	echo "error: $(1) is missing: apt-get install $(2)" >&2; exit 1; }
+
 .DEFAULT_GOAL := help
-.PHONY: help install demo ui test check test-matrix bench docs build clean
+.PHONY: help install demo ui test check test-matrix e2e-distributed bench docs build clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 $(READY): pyproject.toml airflow_provider_zelto/__init__.py
 	@$(or $(PYTHON),false) -c '$(USABLE)' 2>/dev/null || { \
@@ -40,6 +45,10 @@ check: $(READY) docs ## Run the formatter, linter, type checker and the docs bui
 
 test-matrix: $(READY) ## Run the tests on every supported Airflow and on the lowest versions allowed; TESTS=path for a part
 	$(BIN)/nox -- $(TESTS)
+
+e2e-distributed: $(READY) ## Run a mapped bulk submit on two Celery workers, PostgreSQL and Redis
+	@$(call debian,redis-server,redis-server)
+	$(BIN)/python -m pytest tests/e2e_distributed -s
 
 bench: $(READY) ## Measure imports and waits beside their peers
 	$(BIN)/python -m tests.bench

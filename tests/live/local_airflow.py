@@ -41,9 +41,15 @@ class LocalAirflow:
         self._forker = spawn("Airflow forker", command, home.environment(), log, piped=True)
         children.append(self._forker)
 
-    def start(self, name: str) -> Child:
-        """Start a process of Airflow, also again after it was killed."""
-        pid = self._fork([name, *_OPTIONS.get(name, [])], wait=False)
+    def start(self, name: str, *command: str) -> Child:
+        """
+        Start a process of Airflow, also again after it was killed.
+
+        :param name: what it is called.
+        :param command: the ``airflow`` command that it runs, where that is not its name.
+        """
+        argv = command or (name, *_OPTIONS.get(name, []))
+        pid = self._fork(argv, self._log(name), wait=False)
         child = Child(name, psutil.Process(pid), self._log(name))
         self._children.append(child)
         self.processes[name] = child
@@ -51,7 +57,7 @@ class LocalAirflow:
 
     def run(self, *argv: str) -> None:
         """Run an ``airflow`` command to its end; LiveError when it fails."""
-        if status := self._fork(argv, wait=True):
+        if status := self._fork(argv, self._log(argv[0]), wait=True):
             raise LiveError(f"airflow {' '.join(argv)} failed with {status}. Its log: {self._log(argv[0])}")
 
     def check(self) -> None:
@@ -68,10 +74,10 @@ class LocalAirflow:
             children=list(self.processes.values()),
         )
 
-    def _fork(self, argv: Sequence[str], *, wait: bool) -> int:
+    def _fork(self, argv: Sequence[str], log: Path, *, wait: bool) -> int:
         forker = self._forker.process
         assert isinstance(forker, psutil.Popen)
-        request = {"argv": [*argv], "log": str(self._log(argv[0])), "wait": wait}
+        request = {"argv": [*argv], "log": str(log), "wait": wait}
         with suppress(BrokenPipeError):
             print(json.dumps(request), file=forker.stdin, flush=True)
         if not (answer := forker.stdout.readline()):
