@@ -60,12 +60,17 @@ def install_wheel(session: nox.Session, extras: str, *requirements: str) -> None
     )
 
 
+def run_suite(session: nox.Session) -> None:
+    """Run the tests in several processes: they wait more than they work."""
+    session.run("python", "-m", "pytest", "--numprocesses=3", "--dist=worksteal", *session.posargs)
+
+
 @nox.session
 @nox.parametrize(("airflow", "python"), list(SUPPORTED.items()), ids=list(SUPPORTED))
 def tests(session: nox.Session, airflow: str) -> None:
     """Run the suite on one Airflow, and the demo, with the newest versions of everything else that fit it."""
     install_wheel(session, _EXTRAS, f"apache-airflow=={airflow}", *CONTEMPORARIES.get(airflow, []))
-    session.run("python", "-m", "pytest", *session.posargs)
+    run_suite(session)
     if not session.posargs:
         session.run("python", "-m", "tests.live.end_to_end")
 
@@ -84,4 +89,4 @@ def lowest(session: nox.Session) -> None:
     for requirement in map(Requirement, allowed):
         if str(requirement.specifier) != f">={installed[requirement.name]}":
             session.error(f"{requirement} was to be tested at its bound, got {installed[requirement.name]}")
-    session.run("python", "-m", "pytest", *session.posargs)
+    run_suite(session)

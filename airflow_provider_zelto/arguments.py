@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
+from numbers import Real
 from typing import Any, NoReturn, Self
 from uuid import UUID
 
@@ -67,7 +69,11 @@ class Arguments(BaseModel):
             case "missing":
                 return FieldError(field, None, "allowed: it is required")
             case "extra_forbidden":
-                return FieldError(field, detail["input"], f"a known field: {', '.join(cls.model_fields)}")
+                twice = field in cls.model_fields
+                known = f"a known field: {', '.join(cls.model_fields)}"
+                return FieldError(
+                    field, detail["input"], "allowed beside the same field in camelCase" if twice else known
+                )
             case _:
                 return FieldError(field, detail["input"], detail["msg"])
 
@@ -81,6 +87,23 @@ def is_templated(value: Any) -> bool:
     if isinstance(value, list | tuple | set | frozenset):
         return any(map(is_templated, value))
     return hasattr(value, "resolve")
+
+
+def is_list(value: Any) -> bool:
+    """Tell whether a value is a list, or an XCom that reads itself; one to come calls itself iterable too."""
+    kinds = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+    return kinds and not hasattr(value, "resolve")
+
+
+def listed(field: str, value: Any) -> list[Any]:
+    """
+    Take a list, or an XCom of a mapped task, which reads itself from the main thread only.
+
+    :raises InvalidMetricError: when it is neither.
+    """
+    if not is_list(value):
+        raise InvalidMetricError([FieldError(field, value, "a list, or the URI of a file")])
+    return list(value)
 
 
 def refuse(limit: str) -> NoReturn:
@@ -167,6 +190,27 @@ def whole_number(minimum: int, maximum: int | None = None) -> Callable[[Any], in
         if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
             refuse(limit)
         return value if maximum is None or value <= maximum else refuse(limit)
+
+    return check
+
+
+def count(minimum: int) -> Callable[[Any], int]:
+    """Make a validator of whole numbers, and of the digits that a template renders them to."""
+    check = whole_number(minimum)
+    return lambda value: check(int(value) if isinstance(value, str) and value.isdecimal() else value)
+
+
+def number(minimum: float, maximum: float) -> Callable[[Any], int | float]:
+    """Make a validator of numbers, and of the numeric text that a template renders them to; no boolean."""
+
+    def check(value: Any) -> int | float:
+        try:
+            found = float(value) if isinstance(value, str | Decimal | Real) else math.nan
+        except (ValueError, OverflowError):
+            found = math.nan
+        if isinstance(value, bool) or not minimum <= found <= maximum:
+            refuse(f"a number from {minimum:g} to {maximum:g}")
+        return int(found) if found.is_integer() else found
 
     return check
 

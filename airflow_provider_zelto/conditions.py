@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from abc import abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any
@@ -68,6 +69,11 @@ class MetricsCondition(MetricsSelection):
         missing = (self.labels or frozenset()) - {metric["label"] for metric in found}
         return found if len(found) >= self.min_count and not missing else None
 
+    def summary(self, metrics: Iterable[CustomerMetric]) -> str:
+        """Say what was found."""
+        labels = [metric["label"] for metric in metrics]
+        return f"Call {self.conversation_id} has what was waited for: {labels}."
+
     def to_json(self) -> dict[str, Any]:
         """Give the arguments that make this condition again, as JSON data."""
         return {
@@ -96,6 +102,24 @@ class SourceCondition(Arguments):
         """
         given_up = False in states.values() and self.on_missing_value != "succeed"
         return given_up or None not in states.values()
+
+    def without_value(self, result: Any) -> list[str]:
+        """Name the metrics of a result that will never have a value."""
+        return [name for name, has_value in self.states(result).items() if has_value is False]
+
+    def unwelcome(self, result: Any) -> list[str]:
+        """Name those of them that are to fail or skip the task."""
+        return [] if self.on_missing_value == "succeed" else self.without_value(result)
+
+    def summary(self, result: Any) -> str:
+        """Say what was computed."""
+        return (
+            f"Computed: {list(self.states(result))}; without a value: {self.without_value(result) or 'none'}."
+        )
+
+    @abstractmethod
+    def states(self, metrics: Any) -> dict[str, bool | None]:
+        """Judge each metric waited for."""
 
 
 class ChatMetricsCondition(SourceCondition, Chat):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
@@ -15,7 +15,7 @@ from airflow_provider_zelto.api_client import (
     ClientSettings,
     RetryPolicy,
 )
-from airflow_provider_zelto.arguments import refuse
+from airflow_provider_zelto.arguments import refuse, uuid
 from airflow_provider_zelto.exceptions import InvalidConnectionError
 from airflow_provider_zelto.secrecy import redact
 from airflow_provider_zelto.services import Service
@@ -185,3 +185,38 @@ def _describe(problem: Any) -> str:
     name = str(problem["loc"][0])
     value = "the value" if name in _SECRET_FIELDS else repr(problem["input"])
     return f"{name} in extra: {value} is not {problem['msg']}"
+
+
+_CALL_ID = "{conversation_id}"
+
+
+def call_url(connection: Connection, conversation_id: str) -> str | None:
+    """
+    Give the address of a call in Zelto's web app, made from ``call_url_template`` in the extra.
+
+    A template that cannot be used is no reason to refuse the connection: tasks do without it.
+
+    :return: the address; None when the extra has no template.
+    :raises InvalidConnectionError: when the template cannot be used.
+    """
+    template = connection.extra_dejson.get("call_url_template")
+    if template is None or template == "":
+        return None
+    if not _is_url_template(template):
+        raise InvalidConnectionError(
+            f"Connection {connection.conn_id!r}: call_url_template in extra: it is not an http(s):// URL "
+            f"with {_CALL_ID} in it, without a user name or password"
+        )
+    return str(template).replace(_CALL_ID, quote(uuid(conversation_id), safe=""))
+
+
+def _is_url_template(value: Any) -> bool:
+    # A link is read and clicked by people: nothing in it may be hidden from them.
+    if not isinstance(value, str) or _CALL_ID not in value or not value.isprintable() or " " in value:
+        return False
+    try:
+        url = urlsplit(value)
+        known = url.scheme in ("http", "https") and url.hostname and url.port != 0
+    except ValueError:
+        return False
+    return bool(known) and "@" not in url.netloc

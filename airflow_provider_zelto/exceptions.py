@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -53,6 +54,10 @@ class SourceMetricError(AirflowException):
 
 class TooManyRejectsError(AirflowFailException):
     """More rows of a batch were rejected than ``max_rejects`` allows; the task is not retried."""
+
+
+class QualityGateError(AirflowFailException):
+    """Metrics are not as a quality gate asks: asking again is no use, and the task is not retried."""
 
 
 class BatchStoppedError(AirflowException):
@@ -173,8 +178,12 @@ def status_error_class(status_code: int) -> type[APIStatusError]:
     return _BY_STATUS.get(status_code, fallback)
 
 
-def error_to_json(error: APIError) -> dict[str, Any]:
+def error_to_json(error: APIError | InvalidConnectionError | InvalidMetricError) -> dict[str, Any]:
     """Turn an error into JSON data, so that a trigger's event can carry it to the task."""
+    if isinstance(error, InvalidMetricError):
+        # A value may be anything, and a set is not JSON.
+        details = json.loads(json.dumps(error.errors, default=repr))
+        return {"type": type(error).__name__, "errors": details}
     attributes = {
         name: value
         for name, value in vars(error).items()
@@ -183,11 +192,16 @@ def error_to_json(error: APIError) -> dict[str, Any]:
     return {"type": type(error).__name__, "message": str(error), **attributes}
 
 
-def error_from_json(data: Mapping[str, Any]) -> APIError:
+def error_from_json(data: Mapping[str, Any]) -> Any:
     """Rebuild the error that :func:`error_to_json` turned into data."""
     attributes = dict(data)
-    error_class = _subclasses(APIError)[attributes.pop("type")]
-    return error_class(attributes.pop("message"), **attributes)
+    match attributes.pop("type"):
+        case InvalidMetricError.__name__:
+            return InvalidMetricError(attributes["errors"])
+        case InvalidConnectionError.__name__:
+            return InvalidConnectionError(attributes["message"])
+        case name:
+            return _subclasses(APIError)[name](attributes.pop("message"), **attributes)
 
 
 def _subclasses(root: type[APIError]) -> dict[str, type[APIError]]:

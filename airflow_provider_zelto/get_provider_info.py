@@ -29,6 +29,15 @@ _EXTRA_FIELDS: dict[str, dict[str, Any]] = {
     },
 }
 
+_ZELTO_FIELDS: dict[str, dict[str, Any]] = {
+    **_EXTRA_FIELDS,
+    "call_url_template": {
+        "label": "Address of a call",
+        "description": "URL of a call in Zelto's web app with {conversation_id} in it, for links in the UI.",
+        "schema": {"type": ["string", "null"]},
+    },
+}
+
 _CONNECTION_TYPES: list[dict[str, Any]] = [
     {
         "connection-type": connection_type,
@@ -44,14 +53,21 @@ _CONNECTION_TYPES: list[dict[str, Any]] = [
                 "max_retries": "4",
                 "ca_bundle": "/etc/ssl/certs/private-ca.pem",
                 "proxy": "http://proxy.example.com:3128",
+                **placeholders,
             },
         },
-        "conn-fields": _EXTRA_FIELDS,
+        "conn-fields": _ZELTO_FIELDS if connection_type == "zelto" else _EXTRA_FIELDS,
     }
-    for connection_type, name, base_url, key_source in [
-        ("zelto", "Zelto", "https://api.zelto.ai", "Zelto: Settings → Integrations → API Call Upload"),
-        ("roark", "Roark", "https://api.roark.ai", "API token of the Roark project"),
-        ("coval", "Coval", "https://api.coval.dev", "API key of the Coval organization"),
+    for connection_type, name, base_url, key_source, placeholders in [
+        (
+            "zelto",
+            "Zelto",
+            "https://api.zelto.ai",
+            "Zelto: Settings → Integrations → API Call Upload",
+            {"call_url_template": "https://app.example.com/calls/{conversation_id}"},
+        ),
+        ("roark", "Roark", "https://api.roark.ai", "API token of the Roark project", {}),
+        ("coval", "Coval", "https://api.coval.dev", "API key of the Coval organization", {}),
     ]
 ]
 
@@ -69,6 +85,16 @@ def _modules(kind: str) -> list[dict[str, Any]]:
         {"integration-name": name, "python-modules": [f"{_PACKAGE}.{kind}.{name.lower()}"]}
         for name in ("Zelto", "Roark", "Coval")
     ]
+
+
+_ASSET_URIS: list[dict[str, Any]] = [
+    {
+        "schemes": ["zelto"],
+        "handler": f"{_PACKAGE}.assets.sanitize_uri",
+        "factory": f"{_PACKAGE}.assets.call_asset",
+        "to_openlineage_converter": f"{_PACKAGE}.assets.to_openlineage",
+    }
+]
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -89,6 +115,12 @@ def get_provider_info() -> dict[str, Any]:
             _transfer("Coval", "coval_to_zelto"),
         ],
         "connection-types": _CONNECTION_TYPES,
+        "extra-links": [f"{_PACKAGE}.links.CallLink"],
+        "task-decorators": [
+            {"name": "zelto_metric", "class-name": f"{_PACKAGE}.decorators.zelto.zelto_metric_task"}
+        ],
+        "asset-uris": _ASSET_URIS,
+        "dataset-uris": _ASSET_URIS,  # what Airflow 2 calls them
     }
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from functools import cache
-from numbers import Real
 from typing import Annotated, Any, Literal, NotRequired, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
@@ -17,6 +14,7 @@ from airflow_provider_zelto.arguments import (
     LABEL_LENGTHS,
     Arguments,
     identifier,
+    number,
     parse_time,
     refuse,
     text,
@@ -29,17 +27,6 @@ T = TypeVar("T")
 
 def _verdict(value: Any) -> str:
     return value if isinstance(value, str) and value in ("pass", "fail") else refuse("'pass' or 'fail'")
-
-
-def _score(value: Any) -> int | float:
-    """Take numbers and the numeric text that a template renders; a boolean is no score."""
-    try:
-        number = float(value) if isinstance(value, str | Decimal | Real) else math.nan
-    except (ValueError, OverflowError):
-        number = math.nan
-    if isinstance(value, bool) or not 0 <= number <= 100:
-        refuse("a number from 0 to 100")
-    return int(number) if number.is_integer() else number
 
 
 class Call(Arguments):
@@ -71,7 +58,7 @@ class NewCustomerMetric(Call):
 
     label: Annotated[str, BeforeValidator(text(*LABEL_LENGTHS))]
     verdict: Annotated[str, BeforeValidator(_verdict)] | None = None
-    score: Annotated[int | float, BeforeValidator(_score)] | None = None
+    score: Annotated[int | float, BeforeValidator(number(0, 100))] | None = None
     note: Annotated[str, BeforeValidator(text(0, 5000))] | None = None
     metric_id: Annotated[str, BeforeValidator(uuid)] | None = None
     external_id: Annotated[str, BeforeValidator(text(0, 255))] | None = None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypedDict, cast
 
+from airflow_provider_zelto.assets import MAX_REPORTED_CALLS
 from airflow_provider_zelto.batch_run import BatchOptions, BatchRun
 from airflow_provider_zelto.bulk import Job
 from airflow_provider_zelto.hooks.zelto import submit_request
@@ -39,6 +40,11 @@ class Submission(BatchRun[CustomerMetric]):
 
     options: SubmissionOptions
 
+    def _begin(self) -> None:
+        super()._begin()
+        #: The first calls that this try has stored metrics of, without the metrics.
+        self.changed_calls: dict[str, Sequence[CustomerMetric]] = {}
+
     @property
     def verb(self) -> str:  # type: ignore[override]
         """Tell what happens to a row that is not rejected."""
@@ -54,6 +60,13 @@ class Submission(BatchRun[CustomerMetric]):
             raise ValueError(f"{row!r:.100} is not a mapping of columns to values")
         metric = NewCustomerMetric.check(row)
         return Job(number, row, (metric.conversation_id, metric.label), submit_request(metric))
+
+    def take(self, job: Job[CustomerMetric], result: CustomerMetric) -> None:
+        """Take note of a stored metric, and of its call while there are not too many to report."""
+        super().take(job, result)
+        if len(self.changed_calls) < MAX_REPORTED_CALLS:
+            call, _ = cast("tuple[str, str]", job.key)
+            self.changed_calls.setdefault(call, ())
 
     def submit(self, open_rows: Callable[[], Iterable[Row]]) -> SubmissionSummary:
         """Submit all rows, and sum up."""

@@ -77,7 +77,9 @@ def test_the_service_may_say_when_to_ask_again(ask, emulator, call):
 
 
 @pytest.mark.parametrize(
-    "retry_after", ["61", "3600", "9" * 400, format_datetime(datetime.now(UTC) + timedelta(1))]
+    "retry_after",
+    ["61", "3600", "9" * 400, format_datetime(datetime.now(UTC) + timedelta(1))],
+    ids=["a minute", "an hour", "for ever", "a date"],
 )
 def test_a_request_does_not_wait_longer_than_its_limit(ask, emulator, call, retry_after):
     emulator.fault(status=429, retry_after=retry_after)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
 from uuid import UUID
 
 import pendulum
@@ -12,8 +13,12 @@ from pydantic_core import PydanticCustomError
 
 from airflow_provider_zelto.arguments import (
     Arguments,
+    count,
+    is_list,
     is_templated,
+    listed,
     names,
+    number,
     optional_names,
     parse_time,
     point_in_time,
@@ -321,3 +326,53 @@ def test_any_text_is_a_point_in_time_or_a_value_error(value):
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_a_written_time_reads_as_the_same_time(moment):
     assert parse_time(moment.isoformat()) == moment
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [(0, 0), (1, 1), (0.5, 0.5), ("0.5", 0.5), ("1", 1), (Decimal("0.25"), 0.25), (1.0, 1)],
+)
+def test_a_number_may_be_the_text_of_a_template(value, found):
+    assert number(0, 1)(value) == found
+    assert isinstance(number(0, 1)(value), type(found))
+
+
+@pytest.mark.parametrize(
+    "value", [-0.1, 1.1, "1.1", "", "x", True, None, [1], float("nan"), "nan", "inf", 10**400]
+)
+def test_what_is_no_number_within_its_limits_is_refused(value):
+    with pytest.raises(PydanticCustomError, match="a number from 0 to 1"):
+        number(0, 1)(value)
+
+
+@pytest.mark.parametrize(("value", "found"), [(1, 1), ("1", 1), ("007", 7)])
+def test_a_count_may_be_the_text_of_a_template(value, found):
+    assert count(1)(value) == found
+
+
+@pytest.mark.parametrize("value", [0, "0", "-1", "1.0", 1.0, "", "one", True, None])
+def test_what_is_no_count_is_refused(value):
+    with pytest.raises(PydanticCustomError, match="a whole number of at least 1"):
+        count(1)(value)
+
+
+@pytest.mark.parametrize("value", [[], (1, 2), {1}, iter([1]), range(3)])
+def test_what_can_be_read_is_a_list(value):
+    assert is_list(value)
+    assert isinstance(listed("field", value), list)
+
+
+@pytest.mark.parametrize("value", ["text", b"bytes", {"a": 1}, None, 5])
+def test_what_cannot_be_read_item_by_item_is_no_list(value):
+    with pytest.raises(InvalidMetricError, match=r"field: .* is not a list, or the URI of a file"):
+        listed("field", value)
+
+
+def test_an_xcom_that_is_yet_to_come_is_no_list():
+    with DAG("any", schedule=None):
+
+        @task
+        def anything():
+            return []
+
+        assert not is_list(anything())

@@ -133,6 +133,27 @@ def test_an_error_with_a_note_and_a_cause_still_becomes_json(error_class):
     assert through_json(error).message == error.message
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidMetricError(
+            [FieldError("label", "", "text"), FieldError("labels", ["a", 1], "a list of names")]
+        ),
+        InvalidConnectionError("Connection 'zelto_default': host: 'ftp://x' is not an http(s) URL"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_no_service_has_said_survives_json_too(error):
+    copy = through_json(error)
+    assert type(copy) is type(error)
+    assert (str(copy), vars(copy)) == (str(error), vars(error))
+
+
+def test_a_value_that_is_no_json_is_shown_in_it():
+    (detail,) = through_json(InvalidMetricError([FieldError("labels", {1}, "a list of names")])).errors
+    assert detail == FieldError("labels", "{1}", "a list of names")
+
+
 def test_an_invalid_metric_survives_pickling():
     error = InvalidMetricError([FieldError("label", "", "text"), FieldError("score", 101, "a number")])
     copy = pickle.loads(pickle.dumps(error))

@@ -19,8 +19,9 @@ FIELDS = {
     "max_retries": "Retries",
     "ca_bundle": "CA bundle",
     "proxy": "Proxy",
+    "call_url_template": "Address of a call",
 }
-TYPES = {"timeout": "number", "max_retries": "integer", "ca_bundle": "string", "proxy": "string"}
+TYPES = dict.fromkeys(FIELDS, "string") | {"timeout": "number", "max_retries": "integer"}
 DESCRIPTIONS = {
     name: field["description"] for name, field in connection_type_info("zelto")["conn-fields"].items()
 }

@@ -131,7 +131,7 @@ def test_a_row_without_a_call_is_rejected(tmp_path, call):
 def test_a_field_under_both_its_names_is_rejected(tmp_path, call, first):
     names = {first: NOWHERE, "metric_id": NOWHERE, "metricId": "11111111-2222-4333-8444-555555555555"}
     [reason] = reasons({"conversation_id": call, "label": "Tone", "score": 1, **names}, tmp_path, call)
-    assert reason.startswith("metric_id: ")
+    assert reason == f"metric_id: {NOWHERE!r} is not allowed beside the same field in camelCase"
 
 
 @pytest.mark.parametrize("row", [None, 5, "text", ["conversation_id"], [{"label": "Tone"}]])

@@ -109,6 +109,7 @@ class ZeltoState(CallStore[Conversation]):
     def counts(self) -> tuple[int, int]:
         """Return how many calls and how many metrics there are."""
         with self.lock:
+            self._settle(self._now())
             return len(self._calls), self._metric_count
 
     def clear(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_zelto.api_client import APIRequest
+from airflow_provider_zelto.assets import report_lineage
 from airflow_provider_zelto.hooks.base import APIHook, connection_form_widgets, ui_field_behaviour
 from airflow_provider_zelto.models import (
     Call,
@@ -77,7 +78,10 @@ class ZeltoHook(APIHook):
             "metric_id": metric_id,
             "external_id": external_id,
         }
-        return self.get_conn().send(submit_request(NewCustomerMetric.check(metric)))
+        checked = NewCustomerMetric.check(metric)
+        stored = self.get_conn().send(submit_request(checked))
+        report_lineage(self, checked.conversation_id)
+        return stored
 
     async def asubmit_customer_metric(
         self,
@@ -100,8 +104,10 @@ class ZeltoHook(APIHook):
             "metric_id": metric_id,
             "external_id": external_id,
         }
-        request = submit_request(NewCustomerMetric.check(metric))
-        return await (await self.aget_conn()).send(request)
+        checked = NewCustomerMetric.check(metric)
+        stored = await (await self.aget_conn()).send(submit_request(checked))
+        report_lineage(self, checked.conversation_id)
+        return stored
 
     def list_customer_metrics(self, conversation_id: str) -> list[CustomerMetric]:
         """

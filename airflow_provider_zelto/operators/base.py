@@ -1,19 +1,60 @@
-"""What the operators that send many requests share."""
+"""What the operators share that submit metrics, one after the other or many at a time."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_zelto.assets import report_events, report_lineage
 from airflow_provider_zelto.bulk import DEFAULT_CONCURRENCY
 from airflow_provider_zelto.checkpoint import Checkpoint
 from airflow_provider_zelto.hooks.zelto import ZeltoHook
+from airflow_provider_zelto.models import CustomerMetric, NewCustomerMetric
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_zelto.batch_run import JobRun
+
+
+def submit_metrics(
+    operator: BaseOperator,
+    context: Context,
+    zelto_conn_id: str,
+    metrics: Iterable[NewCustomerMetric],
+    *,
+    log_each: bool = True,
+) -> list[CustomerMetric]:
+    """Submit a task's metrics one after the other; say in its log and its asset events what was stored."""
+    submitted: list[CustomerMetric] = []
+    changed: dict[str, list[CustomerMetric]] = {}
+    with ZeltoHook(zelto_conn_id) as hook:
+        for metric in metrics:
+            stored = hook.submit_customer_metric(**metric.model_dump())
+            submitted.append(stored)
+            changed.setdefault(metric.conversation_id, []).append(stored)
+            if log_each:
+                operator.log.info(
+                    "Zelto stored %r for call %s: verdict %s, score %s.",
+                    stored["label"],
+                    stored["conversationId"],
+                    stored.get("verdict"),
+                    stored.get("score"),
+                )
+    report_events(context, operator.outlets, changed)
+    return submitted
+
+
+def report_batch(
+    operator: BatchOperator, context: Context, changed: Mapping[str, Sequence[CustomerMetric]]
+) -> None:
+    """Tell Airflow's lineage and the task's asset events which calls a batch has changed."""
+    hook = ZeltoHook(operator.zelto_conn_id)
+    for call in changed:
+        report_lineage(hook, call)
+    report_events(context, operator.outlets, changed)
 
 
 class BatchOperator(BaseOperator):

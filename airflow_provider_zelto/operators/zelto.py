@@ -1,4 +1,4 @@
-"""Operators for Zelto: submit one metric or many, list a call's metrics, export those of many calls."""
+"""Operators for Zelto: submit one metric or many, list a call's, export or judge those of many calls."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_zelto.arguments import is_templated
+from airflow_provider_zelto.arguments import is_templated, listed
 from airflow_provider_zelto.conditions import MetricsSelection, with_labels
-from airflow_provider_zelto.exceptions import FieldError, InvalidMetricError
 from airflow_provider_zelto.export import Export, ExportOptions, ExportSummary
 from airflow_provider_zelto.hooks.zelto import ZeltoHook
+from airflow_provider_zelto.links import CallLink
 from airflow_provider_zelto.models import CustomerMetric, NewCustomerMetric
-from airflow_provider_zelto.operators.base import BatchOperator
+from airflow_provider_zelto.operators.base import BatchOperator, report_batch, submit_metrics
+from airflow_provider_zelto.operators.quality_gate import (
+    CustomerMetricsCheckOperator as CustomerMetricsCheckOperator,
+)
 from airflow_provider_zelto.rows import Row, file_format, lines_of_file, rows_of_file
 from airflow_provider_zelto.submission import Submission, SubmissionOptions, SubmissionSummary
 
@@ -58,6 +61,7 @@ class SubmitCustomerMetricOperator(BaseOperator):
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"note": "md"}
     ui_color = "#d9efe6"
+    operator_extra_links = (CallLink(),)
 
     def __init__(
         self,
@@ -85,15 +89,8 @@ class SubmitCustomerMetricOperator(BaseOperator):
 
     def execute(self, context: Context) -> CustomerMetric:
         """Submit the metric and return what Zelto stored."""
-        with ZeltoHook(self.zelto_conn_id) as hook:
-            stored = hook.submit_customer_metric(**self._metric())
-        self.log.info(
-            "Zelto stored %r for call %s: verdict %s, score %s.",
-            stored["label"],
-            stored["conversationId"],
-            stored.get("verdict"),
-            stored.get("score"),
-        )
+        metric = NewCustomerMetric.check(self._metric())
+        [stored] = submit_metrics(self, context, self.zelto_conn_id, [metric])
         return stored
 
     def _metric(self) -> dict[str, Any]:
@@ -125,6 +122,7 @@ class ListCustomerMetricsOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("conversation_id", "labels", "zelto_conn_id")
     ui_color = "#d9efe6"
+    operator_extra_links = (CallLink(),)
 
     def __init__(
         self,
@@ -181,7 +179,9 @@ class SubmitRowsOperator(BatchOperator):
             total=total,
             **self._run_arguments(context, keeps_progress=not self._dry_run),
         )
-        return submission.submit(open_rows)
+        summary = submission.submit(open_rows)
+        report_batch(self, context, submission.changed_calls)
+        return summary
 
 
 class BulkSubmitCustomerMetricsOperator(SubmitRowsOperator):
@@ -228,7 +228,7 @@ class BulkSubmitCustomerMetricsOperator(SubmitRowsOperator):
         if isinstance(metrics, str):
             file_format(metrics)
             return self._submit(context, partial(rows_of_file, metrics, NewCustomerMetric.model_fields))
-        rows = _listed("metrics", metrics)
+        rows = listed("metrics", metrics)
         return self._submit(context, lambda: rows, len(rows))
 
 
@@ -278,7 +278,7 @@ class ExportCustomerMetricsOperator(BatchOperator):
         """Write the file and return the summary."""
         if isinstance(self.conversation_ids, str):
             return self._export(context, partial(lines_of_file, self.conversation_ids))
-        calls = _listed("conversation_ids", self.conversation_ids)
+        calls = listed("conversation_ids", self.conversation_ids)
         return self._export(context, lambda: calls, len(calls))
 
     def _export(
@@ -294,10 +294,3 @@ class ExportCustomerMetricsOperator(BatchOperator):
 
     def _options(self) -> dict[str, Any]:
         return {**super()._options(), "path": self.path, "labels": self.labels}
-
-
-def _listed(field: str, value: Any) -> list[Any]:
-    """Take a list, or an XCom of a mapped task, which reads itself from the main thread only."""
-    if isinstance(value, Mapping | bytes) or not isinstance(value, Iterable):
-        raise InvalidMetricError([FieldError(field, value, "a list, or the URI of a file")])
-    return list(value)

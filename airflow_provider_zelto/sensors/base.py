@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
@@ -16,6 +17,7 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
     conf,
 )
+from airflow.triggers.base import StartTriggerArgs
 
 from airflow_provider_zelto.arguments import Arguments
 from airflow_provider_zelto.conditions import (
@@ -23,15 +25,18 @@ from airflow_provider_zelto.conditions import (
     ChatMetricsCondition,
     ConversationMetricsCondition,
     Failures,
+    MetricsCondition,
 )
 from airflow_provider_zelto.exceptions import (
     APIError,
+    FieldError,
     InvalidConnectionError,
     InvalidMetricError,
     MissingValueError,
     error_from_json,
 )
 from airflow_provider_zelto.hooks.base import APIHook
+from airflow_provider_zelto.sensors import refusals
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -40,7 +45,7 @@ if TYPE_CHECKING:
 
 H = TypeVar("H", bound=APIHook)
 
-_TRIGGER_TIMEOUT = "Trigger timeout"
+TRIGGER_TIMEOUT = "Trigger timeout"
 _ENDS = (APIError, InvalidMetricError, InvalidConnectionError, MissingValueError, AirflowSensorTimeout)
 
 
@@ -142,7 +147,7 @@ class PollSensor(BaseSensorOperator, Generic[H]):
         except AirflowSkipException:
             raise
         except AirflowException as error:
-            if (next_kwargs or {}).get("error") == _TRIGGER_TIMEOUT:
+            if (next_kwargs or {}).get("error") == TRIGGER_TIMEOUT:
                 # Airflow 2 raises what it raises for a broken trigger, which would be retried.
                 self._fail(AirflowSensorTimeout(f"Nothing to be found within {self.timeout:g} s."))
             self._fail(error)
@@ -183,7 +188,84 @@ class PollSensor(BaseSensorOperator, Generic[H]):
         return (datetime.now(UTC) - first).total_seconds() if first else 0
 
 
-class SourceSensor(PollSensor[H]):
+class ConditionSensor(PollSensor[H]):
+    """
+    Base of the sensors that wait for one call, and can start and end in the triggerer.
+
+    :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``, and True with one
+        of the next two.
+    :param start_from_trigger: start in the triggerer, without a worker.
+    :param end_from_trigger: end in the triggerer too once there is a result, XCom included. What fails or
+        skips the task still goes to a worker.
+    """
+
+    condition_class: ClassVar[type[MetricsCondition | ChatMetricsCondition | ConversationMetricsCondition]]
+
+    def __init__(
+        self,
+        *,
+        deferrable: bool | None = None,
+        start_from_trigger: bool = False,
+        end_from_trigger: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        in_triggerer = start_from_trigger or end_from_trigger
+        super().__init__(deferrable=True if in_triggerer and deferrable is None else deferrable, **kwargs)
+        self.end_from_trigger = end_from_trigger
+        self._is_to_start_from_trigger = start_from_trigger
+
+    def check_arguments(self) -> None:
+        """Check what is known while the DAG is parsed; for the end of the constructor."""
+        arguments = self._arguments(self.condition_class)
+        self.condition_class.check_literals(arguments)
+        if errors := list(self._refusals()):
+            raise InvalidMetricError(errors)
+        if self._is_to_start_from_trigger:
+            classpath, trigger_kwargs = self.make_trigger().serialize()
+            # Never Airflow's class attribute, which all tasks of a class would share.
+            self.start_trigger_args = StartTriggerArgs(
+                trigger_cls=classpath,
+                trigger_kwargs=trigger_kwargs,
+                next_method="execute_complete",
+                timeout=timedelta(seconds=self.timeout),
+            )
+            self.start_from_trigger = True
+
+    def _refusals(self) -> Iterator[FieldError]:
+        starts = self._is_to_start_from_trigger
+        for name, wanted in (("start_from_trigger", starts), ("end_from_trigger", self.end_from_trigger)):
+            if wanted and not self.deferrable:
+                yield FieldError(name, True, "possible with deferrable=False")
+        if starts:
+            yield from refusals.of_start(self)
+        if self.end_from_trigger:
+            hooks = {name: getattr(self, f"_{name}_hook", None) for name in ("pre_execute", "post_execute")}
+            yield from refusals.of_end({**vars(self), **hooks}, started=starts)
+
+    def prepare_template(self) -> None:
+        """Refuse, now that the whole DAG is known, what only a worker does for tasks after this one."""
+        if self.end_from_trigger and any(self.iter_mapped_dependants()):
+            limit = (
+                "possible for a task that others are mapped over: only a worker tells Airflow their number"
+            )
+            raise InvalidMetricError([FieldError("end_from_trigger", True, limit)])
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """Begin to map the sensor, if Airflow can do with a mapped task what is asked for."""
+        if errors := list(refusals.of_mapping(kwargs)):
+            raise InvalidMetricError(errors)
+        return super().partial(**kwargs)
+
+    def polling(self) -> dict[str, Any]:
+        """Give the arguments that every trigger of these has."""
+        ending = (
+            {"end_from_trigger": True, "do_xcom_push": self.do_xcom_push} if self.end_from_trigger else {}
+        )
+        return {**super().polling(), **ending}
+
+
+class SourceSensor(ConditionSensor[H]):
     """Base of the sensors that wait for named metrics, each of which may turn out to have no value."""
 
     on_missing_value: str
@@ -195,12 +277,11 @@ class SourceSensor(PollSensor[H]):
 
     def accept(self, result: Any) -> Any:
         """Name the metrics in the log, and do with a missing value as ``on_missing_value`` says."""
-        states = self.condition.states(result)
-        missing = [name for name, has_value in states.items() if has_value is False]
-        if not missing or self.on_missing_value == "succeed":
-            self.log.info("Computed: %s; without a value: %s.", list(states), missing or "none")
+        condition = self.condition
+        if not (unwelcome := condition.unwelcome(result)):
+            self.log.info(condition.summary(result))
             return result
-        message = f"Computed without a value, or failed: {', '.join(missing)}."
+        message = f"Computed without a value, or failed: {', '.join(unwelcome)}."
         if self.on_missing_value == "skip":
             raise AirflowSkipException(message)
         raise MissingValueError(message + " on_missing_value='succeed' takes them as they are.")

@@ -29,6 +29,10 @@ class CovalConversationMetricsSensor(SourceSensor[CovalHook]):
     :param coval_conn_id: id of the connection (templated). Default: ``coval_default``.
     :param deferrable: wait in the triggerer, without a worker slot.
         Default: ``[operators] default_deferrable``.
+    :param start_from_trigger: start in the triggerer, without a worker process, where this Airflow can.
+        Default: False.
+    :param end_from_trigger: end in the triggerer, XCom included; what fails or skips the task still goes to a
+        worker. With both of these a wait that succeeds takes no worker process at all. Default: False.
     :param max_consecutive_failures: how many failures in a row end the wait. Default: 10.
     :return: XCom: list of the vendor's rows for these metrics.
     :raises MissingValueError: when a metric has no value and ``on_missing_value`` is ``fail``.
@@ -38,6 +42,7 @@ class CovalConversationMetricsSensor(SourceSensor[CovalHook]):
     """
 
     template_fields: Sequence[str] = ("conversation_id", "metric_ids", "coval_conn_id")
+    condition_class = ConversationMetricsCondition
 
     def __init__(
         self,
@@ -53,7 +58,7 @@ class CovalConversationMetricsSensor(SourceSensor[CovalHook]):
         self.metric_ids = metric_ids
         self.on_missing_value = on_missing_value
         self.coval_conn_id = coval_conn_id
-        ConversationMetricsCondition.check_literals(self._arguments(ConversationMetricsCondition))
+        self.check_arguments()
 
     @property
     def condition(self) -> ConversationMetricsCondition:
@@ -67,7 +72,9 @@ class CovalConversationMetricsSensor(SourceSensor[CovalHook]):
     def make_trigger(self) -> CovalConversationMetricsTrigger:
         """Make the trigger that waits for the same."""
         return CovalConversationMetricsTrigger(
-            **self.condition.to_json(), coval_conn_id=self.coval_conn_id, **self.polling()
+            **self._arguments(ConversationMetricsCondition),
+            coval_conn_id=self.coval_conn_id,
+            **self.polling(),
         )
 
     def ask(self, hook: CovalHook) -> list[CovalMetric] | None:

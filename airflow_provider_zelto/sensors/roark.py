@@ -28,6 +28,10 @@ class RoarkChatMetricsSensor(SourceSensor[RoarkHook]):
     :param roark_conn_id: id of the connection (templated). Default: ``roark_default``.
     :param deferrable: wait in the triggerer, without a worker slot.
         Default: ``[operators] default_deferrable``.
+    :param start_from_trigger: start in the triggerer, without a worker process, where this Airflow can.
+        Default: False.
+    :param end_from_trigger: end in the triggerer, XCom included; what fails or skips the task still goes to a
+        worker. With both of these a wait that succeeds takes no worker process at all. Default: False.
     :param max_consecutive_failures: how many failures in a row end the wait. Default: 10.
     :return: XCom: list of the vendor's metric definitions with these slugs and their ``values``.
     :raises MissingValueError: when a metric has no value and ``on_missing_value`` is ``fail``.
@@ -37,6 +41,7 @@ class RoarkChatMetricsSensor(SourceSensor[RoarkHook]):
     """
 
     template_fields: Sequence[str] = ("chat_id", "slugs", "roark_conn_id")
+    condition_class = ChatMetricsCondition
 
     def __init__(
         self,
@@ -52,7 +57,7 @@ class RoarkChatMetricsSensor(SourceSensor[RoarkHook]):
         self.slugs = slugs
         self.on_missing_value = on_missing_value
         self.roark_conn_id = roark_conn_id
-        ChatMetricsCondition.check_literals(self._arguments(ChatMetricsCondition))
+        self.check_arguments()
 
     @property
     def condition(self) -> ChatMetricsCondition:
@@ -66,7 +71,7 @@ class RoarkChatMetricsSensor(SourceSensor[RoarkHook]):
     def make_trigger(self) -> RoarkChatMetricsTrigger:
         """Make the trigger that waits for the same."""
         return RoarkChatMetricsTrigger(
-            **self.condition.to_json(), roark_conn_id=self.roark_conn_id, **self.polling()
+            **self._arguments(ChatMetricsCondition), roark_conn_id=self.roark_conn_id, **self.polling()
         )
 
     def ask(self, hook: RoarkHook) -> list[dict[str, Any]] | None:

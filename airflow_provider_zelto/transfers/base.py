@@ -22,10 +22,11 @@ from airflow_provider_zelto.exceptions import (
     SourceMetricError,
 )
 from airflow_provider_zelto.hooks.base import APIHook
-from airflow_provider_zelto.hooks.zelto import ZeltoHook, submit_request
+from airflow_provider_zelto.hooks.zelto import submit_request
+from airflow_provider_zelto.links import CallLink
 from airflow_provider_zelto.mapping import MetricMapping, Skipped, SourceValue, check_mappings, map_metrics
 from airflow_provider_zelto.models import CustomerMetric
-from airflow_provider_zelto.operators.base import BatchOperator
+from airflow_provider_zelto.operators.base import BatchOperator, submit_metrics
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -65,6 +66,7 @@ class SourceToZeltoOperator(BatchOperator):
     pair: ClassVar[type[Arguments]]
     source_id: ClassVar[str]
     ui_color = "#d9efe6"
+    operator_extra_links = (CallLink(),)
 
     def __init__(
         self,
@@ -119,7 +121,7 @@ class SourceToZeltoOperator(BatchOperator):
         """Carry the metrics and return what became of them."""
         mappings = check_mappings(self.mappings)
         if self.pairs is None:
-            return self._carry_one(mappings)
+            return self._carry_one(context, mappings)
         self._check_pairs()
         self._batch_run = run = _CarryRun(
             self,
@@ -136,13 +138,12 @@ class SourceToZeltoOperator(BatchOperator):
             limit = "a list of dicts (a template needs render_template_as_native_obj=True for that)"
             raise InvalidMetricError([FieldError("pairs", self.pairs, limit)])
 
-    def _carry_one(self, mappings: Sequence[MetricMapping]) -> CarriedCall:
+    def _carry_one(self, context: Context, mappings: Sequence[MetricMapping]) -> CarriedCall:
         call = self.pair.check(self._call()).model_dump()
         with self.source_hook() as source:
             found = self.values(self.fetch(source, call[self.source_id]))
         metrics, skipped = map_metrics(mappings, call["conversation_id"], found)
-        with ZeltoHook(self.zelto_conn_id) as zelto:
-            submitted = [zelto.get_conn().send(submit_request(metric)) for metric in metrics]
+        submitted = submit_metrics(self, context, self.zelto_conn_id, metrics, log_each=False)
         for one in skipped:
             self.log.warning("Nothing to submit for %r (label %r): %s.", *one)
         self.log.info("Carried %d metrics to call %s.", len(submitted), call["conversation_id"])

@@ -8,10 +8,10 @@ from typing import Any
 from airflow_provider_zelto.conditions import MAX_CONSECUTIVE_FAILURES, ConversationMetricsCondition
 from airflow_provider_zelto.hooks.coval import CovalHook
 from airflow_provider_zelto.models import CovalMetric
-from airflow_provider_zelto.triggers.base import PollTrigger
+from airflow_provider_zelto.triggers.base import ConditionTrigger
 
 
-class CovalConversationMetricsTrigger(PollTrigger[CovalHook]):
+class CovalConversationMetricsTrigger(ConditionTrigger[CovalHook, ConversationMetricsCondition]):
     """
     Wait in the triggerer until a conversation's metrics are computed.
 
@@ -24,6 +24,8 @@ class CovalConversationMetricsTrigger(PollTrigger[CovalHook]):
     :param coval_conn_id: id of the connection. Default: ``coval_default``.
     :param poke_interval: seconds between two questions.
     :param max_consecutive_failures: how many failures in a row end the wait.
+    :param end_from_trigger: end the task as successful once the metrics are there, without a worker.
+    :param do_xcom_push: whether the task's end leaves the metrics as XCom.
     """
 
     def __init__(
@@ -35,20 +37,30 @@ class CovalConversationMetricsTrigger(PollTrigger[CovalHook]):
         coval_conn_id: str = CovalHook.default_conn_name,
         poke_interval: float = 60,
         max_consecutive_failures: int = MAX_CONSECUTIVE_FAILURES,
+        end_from_trigger: bool = False,
+        do_xcom_push: bool = True,
     ) -> None:
-        super().__init__(poke_interval=poke_interval, max_consecutive_failures=max_consecutive_failures)
-        self.coval_conn_id = coval_conn_id
-        self.condition = ConversationMetricsCondition.check(
+        super().__init__(
+            ConversationMetricsCondition,
             {
                 "conversation_id": conversation_id,
                 "metric_ids": metric_ids,
                 "on_missing_value": on_missing_value,
-            }
+            },
+            poke_interval=poke_interval,
+            max_consecutive_failures=max_consecutive_failures,
+            end_from_trigger=end_from_trigger,
+            do_xcom_push=do_xcom_push,
         )
+        self.coval_conn_id = coval_conn_id
 
     def arguments(self) -> dict[str, Any]:
         """Give the condition and the connection id."""
-        return {**self.condition.to_json(), "coval_conn_id": self.coval_conn_id}
+        return {**super().arguments(), "coval_conn_id": self.coval_conn_id}
+
+    def is_success(self, result: Any) -> bool:
+        """Tell whether every metric has a value, or need not have one."""
+        return not self.condition.unwelcome(result)
 
     def hook(self) -> CovalHook:
         """Make the hook for the connection."""

@@ -7,10 +7,10 @@ from typing import Any
 
 from airflow_provider_zelto.conditions import MAX_CONSECUTIVE_FAILURES, ChatMetricsCondition
 from airflow_provider_zelto.hooks.roark import RoarkHook
-from airflow_provider_zelto.triggers.base import PollTrigger
+from airflow_provider_zelto.triggers.base import ConditionTrigger
 
 
-class RoarkChatMetricsTrigger(PollTrigger[RoarkHook]):
+class RoarkChatMetricsTrigger(ConditionTrigger[RoarkHook, ChatMetricsCondition]):
     """
     Wait in the triggerer until a chat's metrics are computed.
 
@@ -24,6 +24,8 @@ class RoarkChatMetricsTrigger(PollTrigger[RoarkHook]):
     :param roark_conn_id: id of the connection. Default: ``roark_default``.
     :param poke_interval: seconds between two questions.
     :param max_consecutive_failures: how many failures in a row end the wait.
+    :param end_from_trigger: end the task as successful once the metrics are there, without a worker.
+    :param do_xcom_push: whether the task's end leaves the metrics as XCom.
     """
 
     def __init__(
@@ -35,16 +37,26 @@ class RoarkChatMetricsTrigger(PollTrigger[RoarkHook]):
         roark_conn_id: str = RoarkHook.default_conn_name,
         poke_interval: float = 60,
         max_consecutive_failures: int = MAX_CONSECUTIVE_FAILURES,
+        end_from_trigger: bool = False,
+        do_xcom_push: bool = True,
     ) -> None:
-        super().__init__(poke_interval=poke_interval, max_consecutive_failures=max_consecutive_failures)
-        self.roark_conn_id = roark_conn_id
-        self.condition = ChatMetricsCondition.check(
-            {"chat_id": chat_id, "slugs": slugs, "on_missing_value": on_missing_value}
+        super().__init__(
+            ChatMetricsCondition,
+            {"chat_id": chat_id, "slugs": slugs, "on_missing_value": on_missing_value},
+            poke_interval=poke_interval,
+            max_consecutive_failures=max_consecutive_failures,
+            end_from_trigger=end_from_trigger,
+            do_xcom_push=do_xcom_push,
         )
+        self.roark_conn_id = roark_conn_id
 
     def arguments(self) -> dict[str, Any]:
         """Give the condition and the connection id."""
-        return {**self.condition.to_json(), "roark_conn_id": self.roark_conn_id}
+        return {**super().arguments(), "roark_conn_id": self.roark_conn_id}
+
+    def is_success(self, result: Any) -> bool:
+        """Tell whether every metric has a value, or need not have one."""
+        return not self.condition.unwelcome(result)
 
     def hook(self) -> RoarkHook:
         """Make the hook for the connection."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tests.bench import bulk, imports, waits
+from tests.bench import bulk, imports, starts, waits
 from tests.bench.report import print_machine
 
 
@@ -32,6 +32,12 @@ def main() -> None:
     one.add_argument("--sizes", type=int, nargs="+", default=rows.sizes, help="rows of the files")
     one.set_defaults(run=lambda options: bulk.run(bulk.Load(options.seconds, tuple(options.sizes))))
 
+    whole = starts.Load()
+    one = benchmarks.add_parser("starts", help=starts.__doc__, description=starts.__doc__)
+    one.add_argument("--waits", type=int, default=whole.number, help="tasks of one run")
+    one.add_argument("--poke-interval", type=float, default=whole.poke_interval, help="seconds")
+    one.set_defaults(run=lambda options: starts.run(starts.Load(options.waits, options.poke_interval)))
+
     options = parser.parse_args()
     print_machine()
     options.run(options)
@@ -41,6 +47,7 @@ def _run_all(options: argparse.Namespace) -> None:
     imports.run()
     waits.run(waits.Load())
     bulk.run(bulk.Load())
+    starts.run(starts.Load(number=20))  # 200 take ten minutes, most of them for the other two sides
 
 
 def _run_waits(options: argparse.Namespace) -> None:

@@ -7,7 +7,14 @@ from datetime import timedelta
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_zelto.sensors.zelto import CustomerMetricsSensor
-from tests.sensors.waiting import MODES
+from tests.conftest import AIRFLOW_VERSION
+from tests.sensors import waiting
+
+# Templates are rendered in a triggerer only since Airflow 3.3.
+MODES = {
+    **(waiting.CALL_MODES if AIRFLOW_VERSION >= (3, 3) else waiting.MODES),
+    "ended": {"end_from_trigger": True},
+}
 
 with DAG(
     "zelto_waits",

@@ -83,6 +83,14 @@ def test_what_is_still_to_come_is_shown_as_such(page, emulator):
     assert "to come" in text
 
 
+def test_the_figure_above_counts_the_metrics_that_are_shown_below(page, emulator):
+    call = emulator.add_conversation()
+    emulator.add_metric(call, "Empathy", score=1)
+    emulator.add_metric(call, "Resolution", score=2)
+    emulator.add_metric(call, "Audio quality", score=3, after=60)
+    assert "Metrics2" in page().text
+
+
 def test_chats_of_roark_are_shown_with_status_value_and_reason(page, emulator):
     assert "Roark" not in page().text
     chat = emulator.roark.add_chat(available_after=60)

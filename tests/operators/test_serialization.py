@@ -6,7 +6,7 @@ import pytest
 from airflow.serialization import serialized_objects
 
 from example_dags.example_zelto import example_zelto
-from tests.dags import zelto_operators, zelto_waits
+from tests.dags import zelto_assets, zelto_gates, zelto_links, zelto_operators, zelto_taskflow, zelto_waits
 
 # Airflow 3.2 renamed it.
 DagSerialization = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
@@ -14,6 +14,10 @@ DagSerialization = getattr(serialized_objects, "DagSerialization", None) or seri
 DAGS = {
     "operators": lambda: zelto_operators.dag,
     "sensors": lambda: zelto_waits.dag,
+    "decorator": lambda: zelto_taskflow.dag,
+    "links": lambda: zelto_links.dag,
+    "assets": lambda: zelto_assets.dag,
+    "gates": lambda: zelto_gates.dag,
     "example": example_zelto,
 }
 

@@ -12,14 +12,14 @@ from tests.packaging.imports import PACKAGE, imports, is_emulator, modules, own_
 
 # From the ground up; a module may import those of its own layer and of the layers below.
 _LAYERS = (
-    ("exceptions", "get_provider_info", "services", "checkpoint", "secrecy"),
-    ("arguments", "rows"),
-    ("models", "conditions", "mapping"),
+    ("exceptions", "get_provider_info", "services", "checkpoint", "secrecy", "retry_policy"),
+    ("arguments", "rows", "assets"),
+    ("models", "conditions", "changes", "coverage", "gate", "mapping"),
     ("api_client",),
     ("connection",),
-    ("hooks",),
-    ("bulk", "batch_run", "submission", "export", "triggers"),
-    ("operators", "sensors"),
+    ("hooks", "links"),
+    ("bulk", "batch_run", "submission", "export", "reading", "triggers"),
+    ("operators", "sensors", "decorators"),
     ("transfers",),
 )
 _HEIGHT = {room: height for height, layer in enumerate(_LAYERS) for room in layer}

@@ -5,7 +5,7 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSki
 
 from airflow_provider_zelto.exceptions import APIResponseValidationError, MissingValueError
 from airflow_provider_zelto.sensors.coval import CovalConversationMetricsSensor
-from tests.sensors.waiting import MODES, RUN
+from tests.sensors.waiting import CALL_MODES, RUN
 from tests.sources import CONVERSATION
 
 pytest_plugins = ["tests.source_fixtures"]
@@ -15,7 +15,7 @@ OTHER = "mymKvEg6ZA65srXbTX5wSM"
 
 
 def wait(mode, metric_ids=(METRIC,), **arguments):
-    options = {"task_id": "wait", "poke_interval": 0.05, "timeout": 20, **MODES[mode], **arguments}
+    options = {"task_id": "wait", "poke_interval": 0.05, "timeout": 20, **CALL_MODES[mode], **arguments}
     sensor = CovalConversationMetricsSensor
     return RUN[mode](lambda: sensor(conversation_id=CONVERSATION, metric_ids=list(metric_ids), **options))
 
@@ -25,7 +25,7 @@ def conversation(coval):
     return coval.add_conversation(CONVERSATION)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", CALL_MODES)
 @pytest.mark.parametrize("status", ["SKIPPED", "FAILED", "CANCELLED", "COMPLETED"])
 class TestWithoutAValue:
     def test_a_metric_fails_it(self, coval, mode, status):
@@ -44,7 +44,7 @@ class TestWithoutAValue:
         assert (row["metric_id"], row["status"]) == (METRIC, status)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", CALL_MODES)
 def test_a_metric_is_awaited_from_the_queue_to_its_value(emulator, coval, mode):
     times = {"after": 0.05, "start_after": 0.15, "ready_after": 0.25}
     coval.add_metric_output(CONVERSATION, ["billing", "refund"], metric_id=METRIC, **times)
@@ -53,7 +53,7 @@ def test_a_metric_is_awaited_from_the_queue_to_its_value(emulator, coval, mode):
     assert len(emulator.journal()) > 1
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", CALL_MODES)
 def test_an_output_under_way_keeps_it_waiting_for_a_metric_that_has_a_value(emulator, coval, mode):
     coval.add_metric_output(CONVERSATION, 1, metric_id=METRIC)
     coval.add_metric_output(CONVERSATION, 2, metric_id=METRIC, ready_after=0.15)
@@ -62,7 +62,7 @@ def test_an_output_under_way_keeps_it_waiting_for_a_metric_that_has_a_value(emul
     assert len(emulator.journal()) > 1
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", CALL_MODES)
 @pytest.mark.parametrize("status", ["IN QUEUE", "IN PROGRESS"])
 def test_a_metric_that_is_never_computed_runs_into_the_timeout(coval, mode, status):
     coval.add_metric_output(CONVERSATION, metric_id=METRIC, status=status)
@@ -70,7 +70,7 @@ def test_a_metric_that_is_never_computed_runs_into_the_timeout(coval, mode, stat
         wait(mode, timeout=0.15)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", CALL_MODES)
 def test_a_status_that_is_new_is_not_taken_for_the_end(emulator, coval, mode):
     row = {"metric_output_id": "o", "metric_id": METRIC, "status": "UNDER REVIEW", "value": 1}
     emulator.fault(body={"metrics": [row]}, count=2)
@@ -79,7 +79,7 @@ def test_a_status_that_is_new_is_not_taken_for_the_end(emulator, coval, mode):
     assert len(emulator.journal()) == 3
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", CALL_MODES)
 def test_all_pages_are_read(emulator, coval, mode):
     page = {"metrics": [{"metric_output_id": "o", "metric_id": OTHER, "status": "COMPLETED", "value": 1}]}
     emulator.fault(body={**page, "next_page_token": "eyJvZmZzZXQiOiAxfQ=="}, count=1)
@@ -89,7 +89,7 @@ def test_all_pages_are_read(emulator, coval, mode):
     assert len(emulator.journal()) == 2
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", CALL_MODES)
 def test_pages_that_never_end_are_a_failure_like_others(emulator, coval, mode):
     emulator.fault(body={"metrics": [], "next_page_token": "again"})
     with pytest.raises(APIResponseValidationError, match="the same page token twice"):

@@ -5,14 +5,14 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSki
 
 from airflow_provider_zelto.exceptions import MissingValueError
 from airflow_provider_zelto.sensors.roark import RoarkChatMetricsSensor
-from tests.sensors.waiting import MODES, RUN
+from tests.sensors.waiting import CALL_MODES, RUN
 from tests.sources import CHAT
 
 pytest_plugins = ["tests.source_fixtures"]
 
 
 def wait(mode, slugs=("csat",), **arguments):
-    options = {"task_id": "wait", "poke_interval": 0.05, "timeout": 20, **MODES[mode], **arguments}
+    options = {"task_id": "wait", "poke_interval": 0.05, "timeout": 20, **CALL_MODES[mode], **arguments}
     return RUN[mode](lambda: RoarkChatMetricsSensor(chat_id=CHAT, slugs=list(slugs), **options))
 
 
@@ -21,7 +21,7 @@ def chat(roark):
     return roark.add_chat(CHAT)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", CALL_MODES)
 @pytest.mark.parametrize("status", ["NOT_APPLICABLE", "DATA_MISSING", "ERROR"])
 class TestWithoutAValue:
     def test_a_metric_fails_it(self, roark, mode, status):
@@ -40,14 +40,14 @@ class TestWithoutAValue:
         assert [value["captureStatus"] for value in metric["values"]] == [status]
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", CALL_MODES)
 def test_rows_without_a_value_are_asked_for_and_nothing_is_flattened(emulator, roark, mode):
     roark.add_metric_value(CHAT, "csat", 4)
     wait(mode)
     assert [entry["query"] for entry in emulator.journal()] == ["flatten=false&status=all"]
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", CALL_MODES)
 def test_the_definitions_are_given_with_all_their_values(roark, mode):
     for role in ("agent", "customer"):
         roark.add_metric_value(CHAT, "tone", 1, participant_role=role)
@@ -57,7 +57,7 @@ def test_the_definitions_are_given_with_all_their_values(roark, mode):
     assert csat["unit"] == {"name": "points", "symbol": None}
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", CALL_MODES)
 def test_a_metric_that_is_never_computed_runs_into_the_timeout(roark, mode):
     roark.add_metric_value(CHAT, "csat", 4)
     with pytest.raises(AirflowSensorTimeout):

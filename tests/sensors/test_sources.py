@@ -27,7 +27,7 @@ from airflow_provider_zelto.exceptions import (
     PermissionDeniedError,
 )
 from tests.conftest import API_KEY
-from tests.sensors.waiting import MODES, RUN
+from tests.sensors.waiting import CALL_MODES, RUN
 from tests.sources import LOCAL_SOURCES, host
 
 pytest_plugins = ["tests.source_fixtures"]
@@ -39,10 +39,12 @@ CHOICES = ["succeed", "fail", "skip"]
 def short_pauses(monkeypatch):
     """Let the pauses after failures last no longer than the poke interval."""
     monkeypatch.setattr(conditions, "_LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(conditions, "_LONGEST_RETRY_AFTER", 0.01)
+    monkeypatch.setattr(conditions, "_LONGEST_RETRY_AFTER", 0.01)
 
 
 def make_sensor(source, mode, call=None, names=None, **arguments):
-    defaults = {"task_id": "wait", "poke_interval": 0.03, "timeout": 20, **MODES[mode]}
+    defaults = {"task_id": "wait", "poke_interval": 0.03, "timeout": 20, **CALL_MODES[mode]}
     named = {
         source.id_field: call or source.example_id,
         source.names_field: list(names or source.metrics[:1]),
@@ -50,7 +52,7 @@ def make_sensor(source, mode, call=None, names=None, **arguments):
     return source.sensor(**{**defaults, **named, **arguments})
 
 
-@pytest.fixture(params=MODES)
+@pytest.fixture(params=CALL_MODES)
 def wait(request, source):
     """Wait in each of the modes: ``wait(call, metrics)`` gives what the sensor puts into XCom."""
 
@@ -258,7 +260,7 @@ TEMPLATE = "{{ params.anything }}"
 
 
 @SOURCE
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", CALL_MODES)
 def test_a_literal_that_breaks_a_limit_is_refused_when_the_dag_is_parsed(source, mode):
     bad = {source.id_field: source.bad_id, source.names_field: [], "on_missing_value": "wait"}
     for field, value in bad.items():

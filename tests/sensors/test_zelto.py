@@ -31,21 +31,22 @@ from airflow_provider_zelto.sensors.zelto import CustomerMetricsSensor
 from tests.answers import CALL
 from tests.conftest import AIRFLOW_VERSION, Run
 from tests.dags import zelto_waits
-from tests.sensors.waiting import MODES, RUN
+from tests.sensors.waiting import CALL_MODES, RUN
 
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
     """Let the pauses after failures last no longer than the poke interval."""
     monkeypatch.setattr(conditions, "_LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(conditions, "_LONGEST_RETRY_AFTER", 0.01)
 
 
 def make_sensor(mode, conversation_id=CALL, **arguments):
-    options = {"task_id": "wait", "poke_interval": 0.05, "timeout": 20, **MODES[mode], **arguments}
+    options = {"task_id": "wait", "poke_interval": 0.05, "timeout": 20, **CALL_MODES[mode], **arguments}
     return CustomerMetricsSensor(conversation_id=conversation_id, **options)
 
 
-@pytest.fixture(params=MODES)
+@pytest.fixture(params=CALL_MODES)
 def wait(request):
     """Wait in each of the modes: ``wait(call, labels=[...])`` gives what the sensor puts into XCom."""
 
@@ -144,7 +145,8 @@ def test_a_metric_updated_at_exactly_that_time_ends_a_wait(wait, emulator, call)
     ids=str,
 )
 def test_passing_failures_keep_it_waiting(wait, emulator, call, impatient, fault):
-    impatient(timeout=0.15)
+    if fault == {"action": "hang"}:
+        impatient(timeout=0.5)
     emulator.add_metric(call, "a", score=1)
     emulator.fault(**fault, count=2)
     assert [metric["label"] for metric in wait(call, max_consecutive_failures=3)] == ["a"]
@@ -163,7 +165,8 @@ def test_passing_failures_keep_it_waiting(wait, emulator, call, impatient, fault
 def test_too_many_failures_in_a_row_end_it_with_the_last_cause(
     wait, emulator, call, impatient, fault, error_class
 ):
-    impatient(timeout=0.1)
+    if fault == {"action": "hang"}:
+        impatient(timeout=0.1)
     emulator.fault(**fault)
     with pytest.raises(error_class) as caught:
         wait(call, max_consecutive_failures=3)
@@ -275,7 +278,7 @@ def test_arguments_that_were_rendered_badly_fail_it_before_anything_is_asked(
     assert emulator.journal() == []
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", CALL_MODES)
 @pytest.mark.parametrize(
     ("arguments", "fields"),
     [
@@ -441,7 +444,7 @@ def run(airflow_db, local_zelto):
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("AIRFLOW_CONN_ZELTO_DEFAULT", local_zelto.connection_json())
         environment.setenv("AIRFLOW_CONN_ZELTO_REFUSED", refused)
-        for seconds, mode in enumerate(MODES, start=1):
+        for seconds, mode in enumerate(zelto_waits.MODES, start=1):
             local_zelto.add_metric(call, f"Slow for {mode}", score=1)
             # Later than the start of the run, which is when its interval begins.
             local_zelto.add_metric(call, f"Slow for {mode}", score=2, after=seconds)
@@ -450,7 +453,7 @@ def run(airflow_db, local_zelto):
     return finished
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", zelto_waits.MODES)
 def test_in_a_dag_a_wait_gives_the_fresh_metric_in_each_mode(run, mode):
     assert run.states[f"{mode}_slow"] == "success"
     stored = run.stored[f"Slow for {mode}"]
@@ -458,13 +461,13 @@ def test_in_a_dag_a_wait_gives_the_fresh_metric_in_each_mode(run, mode):
     assert run.xcom(f"{mode}_slow") == [stored]
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", zelto_waits.MODES)
 def test_in_a_dag_a_refusal_fails_a_wait_without_a_retry_in_each_mode(run, mode):
     task_instance = run.tasks[f"{mode}_refused", -1]
     assert (task_instance.state, task_instance.try_number) == ("failed", 1)
     assert task_instance.max_tries == 2
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", zelto_waits.MODES)
 def test_in_a_dag_a_soft_wait_is_skipped_in_each_mode(run, mode):
     assert run.states[f"{mode}_soft"] == "skipped"

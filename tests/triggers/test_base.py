@@ -6,6 +6,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_zelto import conditions
 from airflow_provider_zelto.exceptions import (
@@ -16,7 +17,8 @@ from airflow_provider_zelto.exceptions import (
 )
 from airflow_provider_zelto.triggers import base
 from airflow_provider_zelto.triggers.base import PollTrigger
-from tests.sensors.waiting import first_event
+from tests.conftest import AIRFLOW_VERSION
+from tests.sensors.waiting import fired, first_event
 
 ORIGIN = {"service": "Any", "method": "GET", "path": "/"}
 LOST = APIConnectionError("lost", **ORIGIN)
@@ -153,6 +155,73 @@ async def test_a_trigger_that_is_cancelled_closes_its_hook():
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert trigger.the_hook.events == ["opened", "closed"]
+
+
+def in_task(trigger):
+    """Tell a trigger whose it is, as a triggerer does."""
+    where = {"dag_id": "d", "task_id": "t", "run_id": "r", "map_index": 3}
+    trigger.task_instance = SimpleNamespace(**where)
+    return trigger, where
+
+
+@pytest.fixture
+def xcom_set(mocker):
+    if AIRFLOW_VERSION < (3, 0):
+        pytest.skip("Airflow 2 stores the XComs of an event as a worker does")
+    return mocker.patch("airflow.sdk.execution_time.xcom.XCom.set", autospec=True)
+
+
+@pytest.mark.skipif(AIRFLOW_VERSION >= (3, 0), reason="Airflow 3 stores the XComs of an event as text")
+@pytest.mark.parametrize(("pushes", "xcoms"), [(True, {"return_value": ["found"]}), (False, None)])
+async def test_on_airflow_2_a_task_ends_with_the_result_in_the_event(slept, pushes, xcoms):
+    trigger, _ = in_task(Scripted(["found"], end_from_trigger=True, do_xcom_push=pushes))
+    event = await fired(trigger)
+    assert isinstance(event, TaskSuccessEvent)
+    assert event.xcoms == xcoms
+
+
+async def test_on_airflow_3_a_task_ends_with_the_result_stored_as_a_worker_stores_it(slept, xcom_set):
+    trigger, where = in_task(Scripted(None, ["found"], end_from_trigger=True))
+    event = await fired(trigger)
+    assert isinstance(event, TaskSuccessEvent)
+    assert event.xcoms is None
+    (stored,) = xcom_set.call_args_list
+    assert stored.kwargs == {"key": "return_value", "value": ["found"], **where}
+
+
+async def test_a_task_that_wants_no_xcom_ends_without_one(slept, xcom_set):
+    trigger, _ = in_task(Scripted(["found"], end_from_trigger=True, do_xcom_push=False))
+    event = await fired(trigger)
+    assert isinstance(event, TaskSuccessEvent)
+    assert event.xcoms is None
+    assert xcom_set.call_args_list == []
+
+
+async def test_a_worker_ends_the_task_when_the_xcom_is_not_taken(slept, xcom_set, logged):
+    xcom_set.side_effect = RuntimeError("no room")
+    trigger, _ = in_task(Scripted(["found"], end_from_trigger=True))
+    event = await fired(trigger)
+    assert (type(event), event.payload) == (TriggerEvent, {"result": ["found"]})
+    (warning,) = [line.text for line in logged() if line.level == "WARNING"]
+    assert "no room" in warning
+
+
+async def test_a_task_that_ends_without_airflow_around_it_has_its_result_in_the_payload(slept):
+    event = await fired(Scripted(["found"], end_from_trigger=True))
+    assert isinstance(event, TaskSuccessEvent)
+    assert event.payload == {"result": ["found"]}
+
+
+async def test_a_worker_fails_the_task_after_an_error(slept, mocker):
+    trigger, _ = in_task(Scripted(status_error(403), end_from_trigger=True))
+    event = await fired(trigger)
+    assert type(event) is TriggerEvent
+    assert error_from_json(event.payload["error"]).status_code == 403
+
+
+def test_what_airflow_stores_of_a_trigger_includes_how_the_task_ends():
+    _, kwargs = Scripted(end_from_trigger=True, do_xcom_push=False).serialize()
+    assert (kwargs["end_from_trigger"], kwargs["do_xcom_push"]) == (True, False)
 
 
 def test_what_airflow_stores_of_a_trigger_includes_how_it_asks():

@@ -7,11 +7,13 @@ import json
 
 import pytest
 from airflow.models.trigger import Trigger
+from airflow.triggers.base import TaskSuccessEvent
 
 from airflow_provider_zelto import conditions
 from airflow_provider_zelto.exceptions import InvalidConnectionError, InvalidMetricError, error_from_json
+from airflow_provider_zelto.triggers.base import event_result
 from tests.conftest import API_KEY
-from tests.sensors.waiting import as_json, first_event, stored_and_loaded
+from tests.sensors.waiting import as_json, fired, first_event, stored_and_loaded
 from tests.sources import LOCAL_SOURCES, host
 
 pytest_plugins = ["tests.source_fixtures"]
@@ -121,10 +123,24 @@ async def test_a_trigger_goes_on_where_it_was_after_a_restart(source, call):
     assert source.values(event["result"]) == {source.metrics[0]: [1]}
 
 
-async def test_a_connection_that_cannot_be_used_breaks_the_trigger(source, connect_source):
+async def test_the_event_carries_what_is_wrong_with_the_connection(source, connect_source):
     connect_source(source.name, "http://api.example.com")
+    event = await first_event(make_trigger(source))
     with pytest.raises(InvalidConnectionError, match=f"{source.name}_default"):
-        await first_event(make_trigger(source))
+        event_result(as_json(event))
+
+
+@pytest.mark.parametrize(
+    ("choice", "ends"), [("succeed", True), ("fail", False), ("skip", False)], ids=lambda value: str(value)
+)
+async def test_only_a_worker_fails_or_skips_a_task_for_a_missing_value(source, call, choice, ends):
+    first, second, _ = source.metrics
+    source.add(call, first, 4)
+    source.add_missing(call, second)
+    options = {"on_missing_value": choice, "end_from_trigger": True}
+    event = await fired(make_trigger(source, call, [first, second], **options))
+    assert isinstance(event, TaskSuccessEvent) == ends
+    assert source.values(event.payload["result"]) == {first: [4], second: [None]}
 
 
 async def test_many_triggers_wait_in_one_event_loop(source, call):

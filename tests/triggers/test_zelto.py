@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 
 import pytest
 from airflow.models.trigger import Trigger
 
 from airflow_provider_zelto import conditions
 from airflow_provider_zelto.exceptions import InvalidConnectionError, InvalidMetricError, error_from_json
+from airflow_provider_zelto.triggers.base import event_result
 from airflow_provider_zelto.triggers.zelto import CustomerMetricsTrigger
 from tests.answers import CALL
 from tests.conftest import API_KEY
@@ -86,10 +88,44 @@ async def test_a_trigger_goes_on_where_it_was_after_a_restart(emulator, call):
     assert event == {"result": emulator.metrics(call)}
 
 
-async def test_a_connection_that_cannot_be_used_breaks_the_trigger(connect):
+async def test_the_event_carries_what_is_wrong_with_the_connection(connect):
     connect("http://api.zelto.ai")
+    event = await first_event(make_trigger())
     with pytest.raises(InvalidConnectionError, match="zelto_default"):
-        await first_event(make_trigger())
+        event_result(as_json(event))
+
+
+async def test_templates_are_kept_as_they_are_until_airflow_renders_them(emulator, call):
+    emulator.add_metric(call, "Tone", score=1)
+    (stored,) = emulator.metrics(call)
+    given = {
+        "conversation_id": "{{ params.call }}",
+        "labels": {"{{ params.label }}", "Tone"},
+        "updated_after": datetime(2026, 1, 2, tzinfo=UTC),
+        "zelto_conn_id": "{{ params.connection }}",
+    }
+    path, kwargs = make_trigger(**given).serialize()
+    assert as_json(kwargs) == kwargs
+    assert kwargs["labels"] == ["Tone", "{{ params.label }}"]
+    trigger = CustomerMetricsTrigger(**kwargs)
+    assert trigger.serialize() == (path, kwargs)
+    rendered = {"conversation_id": call, "labels": ["Tone", "Tone"], "zelto_conn_id": "zelto_default"}
+    vars(trigger).update(rendered)
+    assert await first_event(trigger) == {"result": [stored]}
+
+
+@pytest.mark.parametrize(
+    ("rendered", "field"),
+    [({"conversation_id": "x"}, "conversation_id"), ({"updated_after": ""}, "updated_after")],
+)
+async def test_the_event_carries_what_is_wrong_with_a_rendered_argument(emulator, rendered, field):
+    trigger = make_trigger("{{ params.call }}")
+    vars(trigger).update({"conversation_id": CALL, **rendered})
+    event = await first_event(trigger)
+    with pytest.raises(InvalidMetricError) as caught:
+        event_result(as_json(event))
+    assert [error.field for error in caught.value.errors] == [field]
+    assert emulator.journal() == []
 
 
 async def test_an_event_loop_goes_on_while_a_trigger_waits_for_an_answer(emulator, call):
