@@ -13,7 +13,7 @@ debian = command -v $(1) >/dev/null || { sudo=$$([ "$$(id -u)" = 0 ] || echo sud
 	echo "error: $(1) is missing: apt-get install $(2)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo ui test e2e screenshots chromium check test-matrix e2e-distributed bench docs build clean
+.PHONY: help install demo ui test e2e screenshots check test-matrix e2e-distributed bench docs build clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,20 +38,13 @@ ui: $(READY) ## Open a local Airflow and a local Zelto in the browser until Ctrl
 test: $(READY) ## Run the tests with coverage
 	$(BIN)/python -m pytest --numprocesses=3 --dist=worksteal --cov --cov-report=term
 
-e2e: $(READY) chromium ## Run everything on a real Airflow and in a browser, and break it; TESTS=path for a part
+e2e: $(READY) ## Run everything on a real Airflow and in a browser, and break it; TESTS=path for a part
+	@$(call debian,chromium,chromium)
 	$(BIN)/python -m pytest $(or $(TESTS),tests/e2e)
 
-screenshots: $(READY) chromium ## Take the pictures in docs/images anew
+screenshots: $(READY) ## Take the pictures in docs/images anew
+	@$(call debian,chromium,chromium)
 	$(BIN)/python -m tests.e2e.screenshots
-
-chromium:
-	@command -v chromium >/dev/null || { \
-		sudo=$$([ "$$(id -u)" -eq 0 ] || command -v sudo || echo none); \
-		command -v apt-get >/dev/null && [ "$$sudo" != none ] \
-			&& $$sudo apt-get update -qq && $$sudo apt-get install -qq --yes chromium >/dev/null; \
-		command -v chromium >/dev/null || { \
-			echo "error: chromium is missing: install Debian's package chromium, or another that brings that command" >&2; \
-			exit 1; }; }
 
 check: $(READY) docs ## Run the formatter, linter, type checker and the docs build
 	$(BIN)/ruff format --check .
