@@ -252,7 +252,7 @@ class TestMetricsAsXComsGiveThem:
             iter([metric()]),
             iter([iter([metric()])]),
         ],
-        ids=repr,
+        ids=["one", "list", "tuple", "lists", "an empty one", "iterator", "iterators"],
     )
     def test_a_metric_or_lists_of_them_are_taken(self, given):
         assert gate(metrics=given, min_score=0).metrics == (
