@@ -25,7 +25,8 @@ _TEMPLATE_MARKS = ("{{", "{%", "{#")
 class Arguments(BaseModel):
     """Base of what a hook call or an operator is given: fields are named as the user typed them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, loc_by_alias=False)
+    # A DAG file is parsed all day and uses few of these: the others are not worth the time to build them.
+    model_config = ConfigDict(extra="forbid", frozen=True, loc_by_alias=False, defer_build=True)
 
     @classmethod
     def conflicts(cls, arguments: Mapping[str, Any]) -> list[FieldError]:

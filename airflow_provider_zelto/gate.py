@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
-from statistics import mean
+from math import fsum
 from typing import Annotated, Any, NamedTuple, TypedDict
 
 from pydantic import BeforeValidator, PlainValidator
@@ -334,7 +334,7 @@ class _Judgement:
         of_scores = f"{len(self.scores)} scores"
         if self.scores:
             of_scores += f" from {min(self.scores):g} to {max(self.scores):g}"
-        middle = float(mean(self.scores)) if self.scores else None
+        middle = fsum(self.scores) / len(self.scores) if self.scores else None
         yield from self._at_least("min_mean_score", middle, of_scores)
         yield from self._at_least("min_score", min(self.scores, default=None), of_scores)
         yield from self._guards()
