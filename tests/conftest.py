@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -114,6 +115,19 @@ def airflow_db() -> None:
     from airflow.utils.db import initdb
 
     initdb()
+    if AIRFLOW_VERSION == (3, 2):
+        _keep_task_api()
+
+
+def _keep_task_api() -> None:
+    """Airflow 3.2 makes the API of ``dag.test()`` anew for each task, and asks it before it is up."""
+    from airflow.sdk.execution_time import supervisor
+
+    server = supervisor.in_process_api_server()
+    assert server.transport
+    while not hasattr(server.app.state, "svcs_registry"):
+        time.sleep(0.05)
+    supervisor.in_process_api_server = lambda: server
 
 
 AIOHTTP = pytest.param(

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from tests.live.processes import LiveError
+from tests.live.processes import LiveError, wait_until
 
 _NAMES = ("chromium", "chromium-browser")
 _PATIENCE = 30_000.0  # milliseconds; the first page takes long on a busy machine
@@ -119,9 +119,23 @@ class ConnectionForm:
         for label, value in values.items():
             self.field(label).fill(value)
 
-    def values(self, labels: Mapping[str, str]) -> dict[str, str]:
-        """Give what stands in these fields."""
-        return {label: self.field(label).input_value() for label in labels}
+    def expect(self, values: Mapping[str, str]) -> None:
+        """Wait until the fields with these labels have these values."""
+        for label, value in values.items():
+            expect(self.field(label)).to_have_value(value)
+
+    def reveal(self, label: str) -> None:
+        """Press the eye of a masked field until it is open: a form that still arranges itself forgets it."""
+        field = self.field(label)
+        eye = self.box.get_by_role("button", name="Show value")
+
+        def is_open() -> bool:
+            if field.get_attribute("type") == "text":
+                return True
+            eye.click()
+            return False
+
+        wait_until(is_open, what="The showing of a value", timeout=30)
 
     def save(self) -> None:
         """Save, and wait until Airflow has taken it."""
