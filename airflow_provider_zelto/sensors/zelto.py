@@ -217,7 +217,7 @@ class CustomerMetricsCoverageSensor(PollSensor[ZeltoHook]):
         thread = LoopThread(self._ask_for_all(hook.get_settings()))
         try:
             while not thread.wait(SECONDS_BETWEEN_REPORTS):
-                self.log.info("So far %s.", coverage)
+                self.log.info("So far %s.", str(coverage))  # now: a handler may format later
         except BaseException:
             coverage.stop()
             raise
@@ -228,7 +228,7 @@ class CustomerMetricsCoverageSensor(PollSensor[ZeltoHook]):
             return coverage.summary(time.time() - self._since)
         if self._store is not None and coverage.covered > covered:
             self._store.set(_STATE_KEY, coverage.state())
-        self.log.info("So far %s.", coverage)
+        self.log.info("So far %s.", str(coverage))
         return None
 
     def accept(self, result: CoverageSummary) -> CoverageSummary:

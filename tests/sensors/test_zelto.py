@@ -246,8 +246,10 @@ class TestSkippingInsteadOfFailing:
         with pytest.raises(AirflowSkipException):
             wait(**{softly: True})
 
-    def test_with_arguments_that_were_rendered_badly(self, wait, emulator, softly):
-        with pytest.raises(AirflowSkipException):
+    def test_with_arguments_that_were_rendered_badly(self, wait, emulator, softly, request):
+        # Before Airflow 3.3 a start in the triggerer takes no template, as the DAG's author hears at once.
+        refused = request.node.callspec.params["wait"] == "triggerer" and AIRFLOW_VERSION < (3, 3)
+        with pytest.raises(InvalidMetricError if refused else AirflowSkipException):
             wait("{{ was not rendered }}", **{softly: True})
 
     def test_but_what_was_found_is_given(self, wait, emulator, call, softly):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from importlib.metadata import version
 from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, task
 
 from airflow_provider_zelto.operators.zelto import SubmitCustomerMetricOperator
 from airflow_provider_zelto.sensors.zelto import CustomerMetricsSensor
-from tests.live.airflow_home import AIRFLOW_VERSION
 
-MINOR = tuple(map(int, AIRFLOW_VERSION.split(".")[:2]))
+MINOR = tuple(map(int, version("apache-airflow").split(".")[:2]))
 CALL = "0d9f7f5e-7a44-4e6c-9f5b-2c2a4c6e1b11"
 WITHOUT_WORKER: dict[str, Any] = {"start_from_trigger": True, "end_from_trigger": True}
 
