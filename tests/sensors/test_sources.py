@@ -91,7 +91,7 @@ def test_a_wait_is_over_at_once_when_all_is_computed(wait, emulator, source, cal
 
 def test_a_metric_that_is_being_computed_keeps_it_waiting(wait, emulator, source, call):
     metric = source.metrics[0]
-    source.add(call, metric, 0, after=0.12)
+    source.add(call, metric, 0, after=0.6)
     assert source.values(wait(call)) == {metric: [0]}
     assert len(questions(emulator)) > 1
 
@@ -99,7 +99,7 @@ def test_a_metric_that_is_being_computed_keeps_it_waiting(wait, emulator, source
 def test_metrics_may_arrive_in_waves(wait, emulator, source, call):
     text, audio, _ = source.metrics
     source.add(call, text, "ok")
-    source.add(call, audio, 0.5, after=0.12)
+    source.add(call, audio, 0.5, after=0.6)
     assert source.values(wait(call, [text, audio])) == {text: ["ok"], audio: [0.5]}
     assert len(questions(emulator)) > 1
 
@@ -126,7 +126,7 @@ def test_a_metric_that_never_gets_a_value_skips_it_at_once_on_request(wait, emul
 
 @pytest.mark.parametrize(("choice", "error"), [("fail", MissingValueError), ("skip", AirflowSkipException)])
 def test_a_value_that_turns_out_to_be_missing_later_ends_it_then(wait, emulator, source, call, choice, error):
-    source.add_missing(call, source.metrics[0], after=0.12)
+    source.add_missing(call, source.metrics[0], after=0.6)
     with pytest.raises(error):
         wait(call, source.metrics[:2], on_missing_value=choice)
     assert len(questions(emulator)) > 1
@@ -135,7 +135,7 @@ def test_a_value_that_turns_out_to_be_missing_later_ends_it_then(wait, emulator,
 def test_a_missing_value_may_be_welcome_when_all_is_computed(wait, emulator, source, call):
     metric, slow, _ = source.metrics
     source.add_missing(call, metric)
-    source.add(call, slow, 1, after=0.12)
+    source.add(call, slow, 1, after=0.6)
     found = wait(call, [metric, slow], on_missing_value="succeed")
     assert source.values(found) == {metric: [None], slow: [1]}
     assert len(questions(emulator)) > 1
@@ -159,7 +159,7 @@ def test_a_missing_value_that_nobody_waits_for_does_not_matter(wait, source, cal
 
 
 def test_a_call_that_the_source_does_not_know_yet_keeps_it_waiting(wait, emulator, source, impatient):
-    call = source.add_call(available_after=0.12)
+    call = source.add_call(available_after=0.6)
     source.add(call, source.metrics[0], 1)
     assert wait(call, max_consecutive_failures=1)
     assert questions(emulator)[:2] == [404, 404]

@@ -83,7 +83,7 @@ def test_a_wait_is_over_at_once_when_all_is_there(wait, emulator, call):
 
 def test_a_wait_goes_on_until_all_is_there(wait, emulator, call):
     emulator.add_metric(call, "a", score=1)
-    emulator.add_metric(call, "b", score=2, after=0.25)
+    emulator.add_metric(call, "b", score=2, after=0.6)
     found = wait(call, labels=["a", "b"])
     assert [metric["label"] for metric in found] == ["a", "b"]
     assert found == emulator.metrics(call)
@@ -92,7 +92,7 @@ def test_a_wait_goes_on_until_all_is_there(wait, emulator, call):
 
 def test_a_wait_for_a_number_of_metrics_gives_them_all(wait, emulator, call):
     emulator.add_metric(call, "b", score=1)
-    emulator.add_metric(call, "a", score=1, after=0.15)
+    emulator.add_metric(call, "a", score=1, after=0.6)
     assert [metric["label"] for metric in wait(call, min_count=2)] == ["a", "b"]
     assert [metric["label"] for metric in wait(call)] == ["a", "b"]
 
@@ -104,7 +104,7 @@ def test_only_the_labels_asked_for_are_given(wait, emulator, call):
 
 
 def test_a_call_that_zelto_does_not_know_yet_keeps_it_waiting(wait, emulator, impatient):
-    call = emulator.add_conversation(available_after=0.25)
+    call = emulator.add_conversation(available_after=0.6)
     emulator.add_metric(call, "a", score=1)
     assert [metric["label"] for metric in wait(call, max_consecutive_failures=1)] == ["a"]
     assert questions(emulator)[:2] == [404, 404]
@@ -118,7 +118,7 @@ def test_a_call_that_zelto_does_not_know_yet_keeps_it_waiting(wait, emulator, im
 def test_a_stale_metric_does_not_end_a_wait(wait, emulator, call, form):
     emulator.add_metric(call, "a", score=1)
     now = datetime.now(UTC)
-    emulator.add_metric(call, "a", score=2, after=0.2)
+    emulator.add_metric(call, "a", score=2, after=0.6)
     (found,) = wait(call, labels=["a"], updated_after=form(now))
     assert found["score"] == 2
     assert len(emulator.journal()) > 1
