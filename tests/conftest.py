@@ -130,13 +130,7 @@ def _keep_task_api() -> None:
     supervisor.in_process_api_server = lambda: server
 
 
-AIOHTTP = pytest.param(
-    "aiohttp",
-    marks=pytest.mark.skipif(find_spec("httpx_aiohttp") is None, reason="the extra aiohttp is not installed"),
-)
-
-
-@pytest.fixture(params=["sync", "async", AIOHTTP])
+@pytest.fixture(params=["sync", "async", "aiohttp"])
 def ask(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Call a method of a new hook, ``ask("list", call)``: synchronously, asynchronously, or over aiohttp."""
     from airflow_provider_zelto.hooks.zelto import ZeltoHook

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -44,10 +43,7 @@ def source(request: pytest.FixtureRequest, emulator: Any) -> Any:
     return LOCAL_SOURCES[request.param](emulator)
 
 
-_NO_AIOHTTP = pytest.mark.skipif(find_spec("httpx_aiohttp") is None, reason="an extra that is not installed")
-
-
-@pytest.fixture(params=["sync", "async", pytest.param("aiohttp", marks=_NO_AIOHTTP)])
+@pytest.fixture(params=["sync", "async", "aiohttp"])
 def list_metrics(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """List with a new hook: ``list_metrics(source, id)``; sync, async, or async over aiohttp."""
 

@@ -13,10 +13,10 @@ from airflow_provider_zelto.api_client import CONNECTIONS, AsyncAPIClient, Clien
 from airflow_provider_zelto.hooks.zelto import ZeltoHook, list_request
 from airflow_provider_zelto.services import ZELTO
 from tests.answers import CALL
-from tests.conftest import AIOHTTP, API_KEY
+from tests.conftest import API_KEY
 
 
-@pytest.fixture(params=["httpx", AIOHTTP], autouse=True)
+@pytest.fixture(params=["httpx", "aiohttp"], autouse=True)
 def transport(request, monkeypatch):
     if request.param == "httpx":
         monkeypatch.setitem(sys.modules, "httpx_aiohttp", None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -60,17 +59,7 @@ def zelto(running: Zelto, connect: Callable[..., None]) -> Zelto:
     return running
 
 
-@pytest.fixture(
-    params=[
-        "httpx",
-        pytest.param(
-            "aiohttp",
-            marks=pytest.mark.skipif(
-                find_spec("httpx_aiohttp") is None, reason="an extra that is not installed"
-            ),
-        ),
-    ]
-)
+@pytest.fixture(params=["httpx", "aiohttp"])
 def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Send over httpx's own transport, or over the one of the extra ``aiohttp``."""
     if request.param == "httpx":
