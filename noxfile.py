@@ -21,9 +21,10 @@ nox.options.error_on_missing_interpreters = True
 ROOT = Path(__file__).parent
 SUPPORTED = {"2.11.2": "3.11", "3.0.6": "3.12", "3.1.8": "3.13", "3.2.2": "3.12", "3.3.2": "3.13"}
 # What came out after an Airflow can break it: newer FastAPI answers 422 to the requests of its own workers,
-# newer universal-pathlib has no place for the object storage of 3.0. Airflow 3.0 makes connection forms only
-# where flask-appbuilder is installed, as it is in the official images.
+# newer universal-pathlib has no place for the object storage of 2.11.0 and 3.0. Airflow 3.0 makes connection
+# forms only where flask-appbuilder is installed, as it is in the official images.
 CONTEMPORARIES = {
+    "2.11.0": ["universal-pathlib<0.3"],
     "3.0.6": ["cadwyn<5.5", "fastapi<0.118", "flask-appbuilder", "universal-pathlib<0.3"],
     "3.2.2": ["cadwyn<7", "fastapi<0.137", "pydantic<2.14"],
 }
@@ -82,7 +83,7 @@ def lowest(session: nox.Session) -> None:
     extras = project["optional-dependencies"]
     allowed = [*project["dependencies"], *extras["aiohttp"], *extras["emulator"]]
     session.install("--resolution=lowest-direct", *allowed)
-    install_wheel(session, _EXTRAS)
+    install_wheel(session, _EXTRAS, *CONTEMPORARIES["2.11.0"])
     listing = ["uv", "pip", "list", "--format=json"]
     listed = session.run(*listing, external=True, silent=True, stderr=subprocess.DEVNULL)
     installed = {package["name"]: package["version"] for package in json.loads(listed)}

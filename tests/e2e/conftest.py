@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
@@ -82,6 +83,10 @@ def connections(zelto: Emulator, folder: Path, calls_to_score: list[str]) -> dic
         f"{service}_default": {"conn_type": service, "host": url, "password": KEY}
         for service, url in host.items()
     }
+    # Zelto has a page for each call; the emulator has one for all.
+    ours["zelto_default"]["extra"] = json.dumps(
+        {"call_url_template": f"{zelto.url}/?call={{conversation_id}}"}
+    )
     warehouse = {"conn_type": "sqlite", "host": str(_warehouse(folder, calls_to_score))}
     return {
         **ours,
