@@ -13,7 +13,8 @@ debian = command -v $(1) >/dev/null || { sudo=$$([ "$$(id -u)" = 0 ] || echo sud
 	echo "error: $(1) is missing: apt-get install $(2)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo ui test e2e screenshots check test-matrix e2e-distributed bench docs build clean
+.PHONY: help install demo ui test e2e screenshots check lint types docs test-matrix e2e-distributed bench build \
+	release clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -46,13 +47,20 @@ screenshots: $(READY) ## Take the pictures in docs/images anew
 	@$(call debian,chromium,chromium)
 	$(BIN)/python -m tests.e2e.screenshots
 
-check: $(READY) docs ## Run the formatter, linter, type checker and the docs build
+check: lint types docs ## Run the formatter, linter, type checker and the docs build
+
+lint: $(READY) ## Run the linter, and see that the formatter has nothing to do
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+types: $(READY) ## Run the type checker
 	$(BIN)/mypy
 
-test-matrix: $(READY) ## Run the tests on every supported Airflow and on the lowest versions allowed; TESTS=path for a part
-	$(BIN)/nox -- $(TESTS)
+docs: $(READY) ## Build the documentation into docs/_build/html, warnings are errors
+	$(BIN)/sphinx-build --quiet --nitpicky --fail-on-warning --keep-going docs docs/_build/html
+
+test-matrix: $(READY) ## Run the tests on every Airflow and on the lowest versions; LEG=3.3.2 for one, TESTS=path for a part
+	$(BIN)/nox $(if $(LEG),--session '$(if $(filter lowest,$(LEG)),lowest,tests($(LEG)))') -- $(TESTS)
 
 e2e-distributed: $(READY) ## Run a mapped bulk submit on two Celery workers, PostgreSQL and Redis
 	@$(call debian,redis-server,redis-server)
@@ -61,13 +69,13 @@ e2e-distributed: $(READY) ## Run a mapped bulk submit on two Celery workers, Pos
 bench: $(READY) ## Measure imports and waits beside their peers
 	$(BIN)/python -m tests.bench
 
-docs: $(READY) ## Build the documentation into docs/_build/html, warnings are errors
-	$(BIN)/sphinx-build --quiet --nitpicky --fail-on-warning --keep-going docs docs/_build/html
-
 build: $(READY) ## Build the wheel and the sdist into dist and check them
 	rm -rf dist
 	$(BIN)/python -m build --installer uv
 	$(BIN)/twine check --strict dist/*
+
+release: $(READY) ## Check the tag, build, and try the wheel in a clean Airflow; DRY_RUN=1 for all but the tag
+	$(BIN)/python -m tests.packaging.release $(if $(DRY_RUN),--dry-run)
 
 clean: ## Remove everything the other targets made
 	rm -rf $(VENV) .nox dist docs/_build .airflow-ui .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

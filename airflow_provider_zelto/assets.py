@@ -71,6 +71,8 @@ def report_events(
     An AssetAlias among the outlets gets an event for each metric, with its details. The asset of a call that
     is an outlet itself has one event from Airflow anyway, which gets the details of a single metric.
 
+    :param context: the context of the task.
+    :param outlets: the outlets of the task.
     :param changed: for each call the metrics stored; none where there are too many to tell, which makes one
         event without details.
     """

@@ -157,6 +157,7 @@ class Coverage:
     """
     How far a wait has come: a call that has what is waited for is not asked for again.
 
+    :param condition: what is waited for.
     :param calls: the calls to ask for.
     :param covered: how many more there are, which were found to have it before.
     """

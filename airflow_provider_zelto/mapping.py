@@ -135,6 +135,7 @@ class MetricMapping(Arguments):
         """
         Make the metric to submit.
 
+        :param conversation_id: UUID of the call in Zelto.
         :param values: the metric's values, at least one, none of them None.
         :raises SourceMetricError: when the values are not as the mapping says.
         """
@@ -215,6 +216,7 @@ def check_mappings(mappings: Any, *, literals_only: bool = False) -> list[Metric
     """
     Validate an operator's mappings.
 
+    :param mappings: list of dicts, each the arguments of a :class:`MetricMapping`.
     :param literals_only: leave out what is only known once the task runs.
     :raises InvalidMetricError: naming every bad part of every mapping, and labels given twice.
     """
@@ -270,6 +272,8 @@ def map_metrics(
     """
     Make all metrics to submit for a call, before the first is sent.
 
+    :param mappings: the mappings, validated.
+    :param conversation_id: UUID of the call in Zelto.
     :param found: the values of each metric that the source has.
     :raises SourceMetricError: when a metric is not there, or not as its mapping says.
     """

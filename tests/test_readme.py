@@ -5,8 +5,10 @@ import re
 from importlib.metadata import metadata
 
 import pytest
+from packaging.version import Version
 
 from tests.docs.papers import ROOT, code_blocks, dag_of_file
+from tests.packaging.matrix import supported
 
 README = ROOT / "README.md"
 TEXT = README.read_text()
@@ -62,9 +64,6 @@ def test_the_extras_it_names_exist(extra):
 
 
 def test_the_versions_it_promises_are_those_that_are_tested():
-    supported = re.search(r"SUPPORTED = \{(.*?)\}", (ROOT / "noxfile.py").read_text(), re.DOTALL)[1]
-    matrix = re.findall(r'"(\d+\.\d+)\.\d+": "([\d.]+)"', supported)
-    airflows, pythons = (
-        sorted(versions, key=lambda v: [*map(int, v.split("."))]) for versions in zip(*matrix, strict=True)
-    )
+    airflows = [airflow.rpartition(".")[0] for airflow in supported()]
+    pythons = sorted(supported().values(), key=Version)
     assert f"Airflow {airflows[0]} to {airflows[-1]} and Python {pythons[0]} to {pythons[-1]}" in TEXT

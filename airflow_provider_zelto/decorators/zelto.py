@@ -122,6 +122,9 @@ class ZeltoMetricDecoratedOperator(DecoratedOperator):
     decorator was given. Everything is validated before the first metric is sent. API page:
     "Submit a customer metric".
 
+    :param python_callable: the function.
+    :param op_args: positional arguments for it (templated).
+    :param op_kwargs: keyword arguments for it, beside what it takes from the context (templated).
     :param conversation_id: UUID of the call (templated). Default: each dict brings it.
     :param label: the customer's name for the metric, 1–255 characters (templated, and rendered as
         ``metric_label``). Default: each dict brings it.

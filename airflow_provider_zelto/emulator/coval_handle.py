@@ -9,7 +9,8 @@ from airflow_provider_zelto.emulator.coval_state import CovalState, NewConversat
 
 
 class CovalHandle:
-    """A local Coval: :attr:`Emulator.coval <airflow_provider_zelto.emulator.handle.Emulator.coval>`.
+    """
+    A local Coval: :attr:`Emulator.coval <airflow_provider_zelto.emulator.handle.Emulator.coval>`.
 
     Wrong arguments of any method raise ``ValueError``, a conversation that does not exist ``LookupError``.
     """
@@ -18,7 +19,8 @@ class CovalHandle:
         self._state = state
 
     def add_conversation(self, conversation_id: str | None = None, *, available_after: float = 0.0) -> str:
-        """Add a conversation and return its id.
+        """
+        Add a conversation and return its id.
 
         :param conversation_id: 22 to 26 letters and digits; default 22 random ones.
         :param available_after: seconds, 0 or more, until the API stops answering 404 for the conversation.
@@ -46,7 +48,8 @@ class CovalHandle:
         start_after: float | None = None,
         ready_after: float | None = None,
     ) -> dict[str, str]:
-        """Let a metric output appear; return its ``metric_output_id``, its ``metric_id`` and ``appears_at``.
+        """
+        Let a metric output appear; return its ``metric_output_id``, its ``metric_id`` and ``appears_at``.
 
         Times are seconds from now, 0 or more, and must not fall from one to the next. An output is there
         ``after`` so many, ``IN QUEUE`` until ``start_after``, and ``IN PROGRESS`` until ``ready_after``, when

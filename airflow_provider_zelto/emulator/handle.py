@@ -22,7 +22,8 @@ from airflow_provider_zelto.emulator.zelto_state import NewConversation
 
 
 class Emulator:
-    """A local Zelto, Roark and Coval to point a DAG at, for the length of a ``with`` block.
+    """
+    A local Zelto, Roark and Coval to point a DAG at, for the length of a ``with`` block.
 
     Calls and metrics are Zelto's here; :attr:`roark` and :attr:`coval` have their own. Wrong arguments of any
     method raise ``ValueError``, a call that does not exist ``LookupError``.
@@ -86,7 +87,8 @@ class Emulator:
         self._server.stop()
 
     def connection_json(self, service: str = "zelto") -> str:
-        """Return the JSON of an Airflow connection to a service, fit for ``AIRFLOW_CONN_ZELTO_DEFAULT``.
+        """
+        Return the JSON of an Airflow connection to a service, fit for ``AIRFLOW_CONN_ZELTO_DEFAULT``.
 
         :param service: the connection type: ``zelto``, ``roark`` or ``coval``.
         """
@@ -100,7 +102,8 @@ class Emulator:
         agent_id: str | None = None,
         available_after: float = 0.0,
     ) -> str:
-        """Add a call and return its id.
+        """
+        Add a call and return its id.
 
         :param conversation_id: UUID of the call; default a random one.
         :param agent_id: UUID of the call's agent; default a random one.
@@ -127,7 +130,8 @@ class Emulator:
         source: str = "api",
         after: float = 0.0,
     ) -> None:
-        """Let a customer metric appear as if somebody else had submitted it.
+        """
+        Let a customer metric appear as if somebody else had submitted it.
 
         :param conversation_id: UUID of the call.
         :param label: name of the metric, 1 to 255 characters; the same label replaces a metric.
@@ -152,14 +156,16 @@ class Emulator:
         self._control.zelto.add_metric(conversation_id, metric)
 
     def metrics(self, conversation_id: str) -> list[dict[str, Any]]:
-        """Return the metrics of one call as the API lists them.
+        """
+        Return the metrics of one call as the API lists them.
 
         :param conversation_id: UUID of the call.
         """
         return self._control.zelto.metrics(conversation_id)
 
     def fault(self, **fault: Unpack[FaultArguments]) -> int:
-        """Let a fault stand until it is cleared and return its id, which the journal names.
+        """
+        Let a fault stand until it is cleared and return its id, which the journal names.
 
         :param fault: what happens (``status``, ``retry_after``, ``headers``, ``body``, ``delay``, ``action``,
             ``when``), how often (``count``, ``share`` with ``seed``, or ``every``; default each time) and to
@@ -177,7 +183,8 @@ class Emulator:
         self._control.faults.clear()
 
     def settings(self, **changes: Unpack[SettingsArguments]) -> dict[str, Any]:
-        """Change some settings and return all of them.
+        """
+        Change some settings and return all of them.
 
         :param changes: ``metrics_enabled`` (False answers 403), ``metric_ids`` (the ``metricId`` values that
             are accepted; None for any), ``any_conversation`` (every id of the right form is a call),
@@ -196,7 +203,8 @@ class Emulator:
         since: int | datetime | None = None,
         limit: int | None = None,
     ) -> list[dict[str, Any]]:
-        """Return the requests to the services, oldest first.
+        """
+        Return the requests to the services, oldest first.
 
         :param service: only requests to this service.
         :param method: only this HTTP method.

@@ -16,7 +16,8 @@ from airflow_provider_zelto.emulator.roark_values import (
 
 
 class RoarkHandle:
-    """A local Roark: :attr:`Emulator.roark <airflow_provider_zelto.emulator.handle.Emulator.roark>`.
+    """
+    A local Roark: :attr:`Emulator.roark <airflow_provider_zelto.emulator.handle.Emulator.roark>`.
 
     Wrong arguments of any method raise ``ValueError``, a chat that does not exist ``LookupError``.
     """
@@ -25,7 +26,8 @@ class RoarkHandle:
         self._state = state
 
     def add_chat(self, chat_id: str | None = None, *, available_after: float = 0.0) -> str:
-        """Add a chat and return its id.
+        """
+        Add a chat and return its id.
 
         :param chat_id: 1 to 64 letters, digits, ``-`` and ``_``; default a random UUID.
         :param available_after: seconds, 0 or more, until the API stops answering 404 for the chat.
@@ -59,7 +61,8 @@ class RoarkHandle:
         unit: Mapping[str, Any] | None = None,
         after: float = 0.0,
     ) -> None:
-        """Let a metric value appear; a metric holds as many as are added for its slug.
+        """
+        Let a metric value appear; a metric holds as many as are added for its slug.
 
         :param chat_id: id of the chat.
         :param slug: the metric's slug, 1 to 255 characters.

@@ -157,6 +157,8 @@ class Pages:
     """
     Walks the pages of a conversation's metric outputs, without doing any I/O.
 
+    :param conversation_id: id of the conversation.
+    :param options: the other arguments of :meth:`CovalHook.list_conversation_metrics`.
     :raises InvalidMetricError: when an argument breaks a limit.
     """
 

@@ -161,6 +161,7 @@ class SubmitRowsOperator(BatchOperator):
     Base of the operators that submit one metric for each of many rows.
 
     :param dry_run: validate and count the rows, and send nothing. Default: False.
+    :param kwargs: the arguments of :class:`~airflow_provider_zelto.operators.base.BatchOperator`.
     """
 
     def __init__(self, *, dry_run: bool = False, **kwargs: Any) -> None:

@@ -197,6 +197,7 @@ class ConditionSensor(PollSensor[H]):
     :param start_from_trigger: start in the triggerer, without a worker.
     :param end_from_trigger: end in the triggerer too once there is a result, XCom included. What fails or
         skips the task still goes to a worker.
+    :param kwargs: the other arguments of :class:`PollSensor`.
     """
 
     condition_class: ClassVar[type[MetricsCondition | ChatMetricsCondition | ConversationMetricsCondition]]

@@ -59,6 +59,12 @@ class SourceToZeltoOperator(BatchOperator):
     """
     Base of the transfers from another service.
 
+    :param mappings: how each metric becomes one of Zelto's: list of dicts, the arguments of
+        :class:`~airflow_provider_zelto.mapping.MetricMapping`.
+    :param conversation_id: UUID of the one call in Zelto; either this or ``pairs``.
+    :param pairs: many calls: list of dicts with the id at the source and ``conversation_id``.
+    :param max_rejects: more rejected calls than this stop the batch; None for no limit. Default: 0.
+    :param kwargs: the other arguments of :class:`~airflow_provider_zelto.operators.base.BatchOperator`.
     :cvar pair: checks what names a call at the source and in Zelto.
     :cvar source_id: name of the argument that names it at the source.
     """

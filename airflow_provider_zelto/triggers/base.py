@@ -163,6 +163,7 @@ class ConditionTrigger(PollTrigger[H], Generic[H, C]):
 
     :param condition_class: class of the condition.
     :param arguments: what makes the condition.
+    :param polling: the arguments of :class:`PollTrigger`.
     """
 
     def __init__(self, condition_class: type[C], arguments: Mapping[str, Any], **polling: Any) -> None:

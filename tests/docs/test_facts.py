@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
 import tomllib
@@ -19,6 +18,7 @@ from airflow_provider_zelto.hooks.zelto import ZeltoHook
 from airflow_provider_zelto.services import COVAL, ROARK, ZELTO
 from tests.docs.papers import ROOT, tables
 from tests.packaging.imports import PACKAGE, is_emulator, modules, own_imports
+from tests.packaging.matrix import supported
 
 DOCS = ROOT / "docs"
 ONCE = ClientSettings(ZELTO, "https://api.zelto.ai", "a-key")
@@ -137,13 +137,8 @@ def test_the_limits_of_a_metric_are_those_in_the_code():
 
 
 def test_the_versions_page_lists_what_is_tested():
-    [assigned] = [
-        node.value
-        for node in ast.parse((ROOT / "noxfile.py").read_text()).body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "SUPPORTED"
-    ]
     listed, dependencies, extras = tables(DOCS / "versions.md")[:3]
-    assert {row["Airflow"]: row["with Python"] for row in listed} == ast.literal_eval(assigned)
+    assert {row["Airflow"]: row["with Python"] for row in listed} == supported()
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lowest = {

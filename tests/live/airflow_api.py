@@ -32,10 +32,10 @@ class AirflowApi:
         path = "/api/v2/monitor/health" if IS_AIRFLOW_3 else "/health"
         try:
             parts = self._client.get(path).raise_for_status().json()
-        except (httpx.HTTPError, ValueError):
-            return ["api-server"]
-        # On Airflow 2 the scheduler processes DAG files, and the part for it has no status.
-        return [name for name, part in parts.items() if part["status"] not in ("healthy", None)]
+            # On Airflow 2 the scheduler processes DAG files, and the part for it has no status.
+            return [name for name, part in parts.items() if part["status"] not in ("healthy", None)]
+        except (httpx.HTTPError, ValueError, AttributeError, LookupError, TypeError):
+            return ["api-server"]  # not there yet, or somebody else on its port
 
     def warm_up(self) -> None:
         """Let the API for tasks build itself, which takes seconds, before a first task waits for it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -16,6 +17,8 @@ import psutil
 
 T = TypeVar("T")
 
+# Below those that Linux and macOS give to whoever asks for any.
+_OUR_PORTS = range(20_000, 32_000)
 _GRACE = 2.0  # seconds between asking a process to end and killing it
 _LOG_LINES = 15
 
@@ -128,16 +131,16 @@ def wait_until(
 
 def free_port(first: int = 0) -> int:
     """Find a free loopback port: ``first`` or the next one that nobody listens on, any when it is 0."""
-    for port in range(first, first + 100) if first else [0]:
+    # Airflow takes seconds until it listens: by then a port that the system chose may be somebody else's.
+    for port in range(first, first + 100) if first else random.sample(_OUR_PORTS, 100):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            found: int = probe.getsockname()[1]
-            return found
-    raise LiveError(f"Every port from {first} to {first + 99} is taken.")
+            return port
+    raise LiveError(f"No port is free, of a hundred that were tried from {first or _OUR_PORTS.start} on.")
 
 
 def die_politely() -> None:

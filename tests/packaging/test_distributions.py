@@ -56,6 +56,6 @@ def test_the_wheel_brings_its_licence(in_wheel: set[str]) -> None:
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in in_wheel)
 
 
-@pytest.mark.parametrize("folder", [PACKAGE, "docs", "example_dags", "tests"])
+@pytest.mark.parametrize("folder", [PACKAGE, ".github", "docs", "example_dags", "tests"])
 def test_the_sdist_holds_all_that_is_needed_to_test_and_to_document(in_sdist: set[str], folder: str) -> None:
     assert _sources(folder) <= in_sdist

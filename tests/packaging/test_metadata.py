@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from importlib.metadata import distribution, entry_points, metadata, requires
+from importlib.metadata import distribution, metadata, requires
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,10 +13,13 @@ import jsonschema
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
-from airflow_provider_zelto import __version__
+from airflow_provider_zelto import __version__, services
 from airflow_provider_zelto.get_provider_info import get_provider_info
-from tests.packaging.imports import imports, is_emulator, modules
+from airflow_provider_zelto.services import Service
+from tests.packaging.imports import PACKAGE, imports, is_emulator, modules
+from tests.packaging.matrix import supported
 
 _NAME = "airflow-provider-zelto"
 # Modules that come with a distribution of another name, longest first.
@@ -80,9 +83,32 @@ def test_the_installed_version_is_the_one_in_the_package() -> None:
     assert distribution(_NAME).version == __version__
 
 
+def test_the_classifiers_name_the_pythons_that_are_tested() -> None:
+    named = [line.rpartition(" ")[2] for line in metadata(_NAME).get_all("Classifier") or [] if " 3." in line]
+    assert named == sorted(named, key=Version)
+    assert {*named} == {*supported().values()}
+    assert metadata(_NAME)["Requires-Python"] == f">={named[0]}"
+
+
 def test_airflow_finds_the_provider_by_its_entry_point() -> None:
-    found = [point for point in entry_points(group="apache_airflow_provider") if point.dist.name == _NAME]
+    found = [point for point in distribution(_NAME).entry_points if point.group == "apache_airflow_provider"]
     assert [point.load()() for point in found] == [get_provider_info()]
+
+
+def test_every_service_has_a_connection_type_and_its_modules_are_listed() -> None:
+    info = get_provider_info()
+    declared = {value.name.lower() for value in vars(services).values() if isinstance(value, Service)}
+    assert {kind["connection-type"] for kind in info["connection-types"]} == declared
+    for room in ("hooks", "operators", "sensors", "triggers"):
+        listed = [module for entry in info[room] for module in entry["python-modules"]]
+        assert sorted(listed) == sorted(f"{PACKAGE}.{room}.{name}" for name in declared)
+        assert {*listed} <= modules().keys()
+
+
+def test_every_transfer_is_listed() -> None:
+    transfers = {name for name in modules() if name.startswith(f"{PACKAGE}.transfers.")}
+    listed = {transfer["python-module"] for transfer in get_provider_info()["transfers"]}
+    assert listed == transfers - {f"{PACKAGE}.transfers.base"}
 
 
 def test_the_provider_info_is_what_this_airflow_expects() -> None:
