@@ -56,8 +56,11 @@ lint: $(READY) ## Run the linter, and see that the formatter has nothing to do
 types: $(READY) ## Run the type checker
 	$(BIN)/mypy
 
-docs: $(READY) ## Build the documentation into docs/_build/html, warnings are errors
+# From nothing: Sphinx warns only of pages that it reads anew, and leaves those that are gone.
+docs: $(READY) ## Build the documentation into docs/_build/html; warnings and dead links are errors
+	rm -rf docs/_build/html
 	$(BIN)/sphinx-build --quiet --nitpicky --fail-on-warning --keep-going docs docs/_build/html
+	$(BIN)/python -m tests.docs.dead_links docs/_build/html
 
 test-matrix: $(READY) ## Run the tests on every Airflow and on the lowest versions; LEG=3.3.2 for one, TESTS=path for a part
 	$(BIN)/nox $(if $(LEG),--session '$(if $(filter lowest,$(LEG)),lowest,tests($(LEG)))') -- $(TESTS)

@@ -1,4 +1,4 @@
-"""How requests reach the services: one retry policy and one error mapping, for sync and async alike."""
+"""Sending requests over pooled connections, and again where that can help, for sync and async alike."""
 
 from __future__ import annotations
 
@@ -6,55 +6,35 @@ import asyncio
 import json
 import logging
 import platform
-import random
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable
 from functools import lru_cache
-from http import HTTPStatus
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 from weakref import WeakKeyDictionary, WeakValueDictionary, ref
 
 import httpx
 from airflow import __version__ as airflow_version
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    stop_after_attempt,
-    stop_before_delay,
-    wait_random_exponential,
-)
+from tenacity import AsyncRetrying, RetryCallState, Retrying
 
 from airflow_provider_zelto import __version__
+from airflow_provider_zelto.api_answer import read_answer
+from airflow_provider_zelto.api_request import APIRequest, ClientSettings
 from airflow_provider_zelto.exceptions import (
     APIConnectionError,
     APIError,
     APIResponseValidationError,
-    APIStatusError,
     APITimeoutError,
     InvalidConnectionError,
-    status_error_class,
 )
-from airflow_provider_zelto.secrecy import redact
-from airflow_provider_zelto.services import Service
 
 T = TypeVar("T")
 
-DEFAULT_TIMEOUT = 30.0  # seconds, for connecting and for each read
-DEFAULT_MAX_RETRIES = 4
 CONNECTIONS = 20
 
 _CONNECT_TIMEOUT = 10.0
-_RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
-_backoff = wait_random_exponential(multiplier=0.5, max=30)
 _log = logging.getLogger(__name__)
 
 USER_AGENT = " ".join(
@@ -66,196 +46,10 @@ USER_AGENT = " ".join(
 )
 
 
-@dataclass(frozen=True)
-class RetryPolicy:
-    """
-    When a request is repeated after a network error, a timeout, 408, 429 or 5xx.
-
-    :ivar max_retries: how often at most.
-    :ivar budget: seconds from the first attempt to the start of the last.
-    :ivar longest_retry_after: seconds to wait at the service's word; longer is left to the task's own retry.
-    """
-
-    max_retries: int = DEFAULT_MAX_RETRIES
-    budget: float = 120.0
-    longest_retry_after: float = 60.0
-
-    def repeats(self, error: BaseException) -> bool:
-        """Tell whether asking again can help, and is not to be left to the task."""
-        if isinstance(error, APIStatusError):
-            waits = error.retry_after is None or error.retry_after <= self.longest_retry_after
-            return waits and error.status_code in _RETRIED_STATUSES
-        return isinstance(error, APIConnectionError) and not error.is_certificate_error
-
-    def tenacity_options(self, before_sleep: Callable[[RetryCallState], None]) -> dict[str, Any]:
-        """Give what tenacity's sync and async loop are both made from."""
-        return {
-            "retry": retry_if_exception(self.repeats),
-            "wait": pause_before_retry,
-            "stop": stop_after_attempt(self.max_retries + 1) | stop_before_delay(self.budget),
-            "before_sleep": before_sleep,
-            "reraise": True,
-        }
-
-
-def pause_before_retry(state: RetryCallState) -> float:
-    """Give the seconds to wait: what the service asked for, or exponentially more with full jitter."""
-    error = state.outcome.exception() if state.outcome else None
-    retry_after = getattr(error, "retry_after", None)
-    # Whoever was told to wait was told so together with others: come back spread out.
-    return _backoff(state) if retry_after is None else retry_after + random.uniform(0, 0.5)
-
-
 def _announce_retry(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
     pause = state.next_action.sleep if state.next_action else 0
     _log.warning("%s Trying again in %.1f s (attempt %d failed).", error, pause, state.attempt_number)
-
-
-@dataclass(frozen=True)
-class ClientSettings:
-    """Where a service is and how to talk to it, as a connection says; secrets stay out of its repr."""
-
-    service: Service
-    base_url: str
-    api_key: str = field(repr=False)
-    timeout: float = DEFAULT_TIMEOUT
-    retry_policy: RetryPolicy = RetryPolicy()
-    ca_bundle: str | None = None
-    proxy: str | None = field(default=None, repr=False)
-
-    def redact(self, text: str) -> str:
-        """Keep the key out of words that come from elsewhere."""
-        return redact(text, self.api_key)
-
-    @property
-    def uses_tls(self) -> bool:
-        """Tell whether the service is reached by HTTPS."""
-        return self.base_url.startswith("https:")
-
-    def proxy_for_host(self) -> str | None:
-        """Give the proxy to go through: the connection's own, or else what the environment says."""
-        if self.proxy or not self.uses_tls or proxy_bypass(urlsplit(self.base_url).netloc):
-            return self.proxy
-        proxies = getproxies()
-        proxy = proxies.get("https") or proxies.get("all")
-        return f"http://{proxy}" if proxy and "://" not in proxy else proxy
-
-
-@dataclass(frozen=True)
-class APIRequest(Generic[T]):
-    """
-    A request and how to read its answer.
-
-    :ivar path: below the base URL, built from checked values only.
-    :ivar about: what an error names, e.g. ``call 3c90…, label 'Compliance Check'``.
-    :ivar read: checks the decoded answer and gives the result, or raises ValueError with what is wrong.
-    """
-
-    method: str
-    path: str
-    about: str
-    read: Callable[[Any], T]
-    params: Mapping[str, str] | None = None
-    body: Mapping[str, Any] | None = None
-
-    def __str__(self) -> str:
-        """Name the request in errors and logs."""
-        return f"{self.method} {self.path} ({self.about})"
-
-    def origin(self, service: Service) -> dict[str, str]:
-        """Give the attributes that every :class:`APIError` has."""
-        return {"service": service.name, "method": self.method, "path": self.path}
-
-
-def read_response(settings: ClientSettings, request: APIRequest[T], response: httpx.Response) -> T:
-    """Turn a response into the request's result, or into the error that says what is wrong with it."""
-    text = response.content.decode(errors="replace")
-    if response.is_error:
-        raise _status_error(settings, request, response, text)
-    try:
-        if not response.is_success:
-            target = response.headers.get("location", "nowhere")
-            raise ValueError(f"a redirect to {target}, which is not followed: the key would go along")
-        return request.read(_decode(response.content))
-    except (ValueError, RecursionError) as error:
-        what = (
-            f"{error}; it begins {settings.redact(text)[:200]!r}"
-            if isinstance(error, json.JSONDecodeError)
-            else str(error)
-        )
-        what = settings.redact(what)
-        raise APIResponseValidationError(
-            f"{settings.service.name} answered {response.status_code} to {request} with something that is "
-            f"not documented: {what}. Check the host of the connection, and what may stand before it.",
-            **request.origin(settings.service),
-        ) from None
-
-
-def _decode(content: bytes) -> Any:
-    def refuse(constant: str) -> Any:
-        raise ValueError(f"{constant} is no JSON")
-
-    decoded = json.loads(content, parse_constant=refuse)
-    if b"\\ud" in content.lower():
-        # Half a character can be written in JSON, but neither logged nor stored.
-        json.dumps(decoded, ensure_ascii=False).encode()
-    return decoded
-
-
-def _status_error(
-    settings: ClientSettings, request: APIRequest[Any], response: httpx.Response, text: str
-) -> APIStatusError:
-    service, longest, status = (
-        settings.service,
-        settings.retry_policy.longest_retry_after,
-        response.status_code,
-    )
-    try:
-        words, details = service.read_error(json.loads(text))
-        is_documented = bool(words)
-    except (ValueError, LookupError, AttributeError, TypeError, RecursionError):
-        words, details, is_documented = settings.redact(text)[:200], None, False
-    words, details = settings.redact(words), json.loads(settings.redact(json.dumps(details)))
-    retry_after = _retry_after(response)
-    said = f": {words[:1000]}" if words else ""
-    if details:
-        said += f" {json.dumps(details)[:1000]}"
-    message = f"{service.name} answered {_phrase(status)} to {request}{said}."
-    if advice := service.advice.get(status):
-        message += f" {advice}"
-    if retry_after is not None and retry_after > longest:
-        message += (
-            f" It asks to wait {retry_after:.0f} s, and a request waits at most {longest:.0f} s by itself: "
-            "give the task retries with a retry_delay as long."
-        )
-    return status_error_class(status)(
-        message,
-        **request.origin(service),
-        status_code=status,
-        details=details,
-        retry_after=retry_after,
-        is_documented=is_documented,
-    )
-
-
-def _phrase(status: int) -> str:
-    try:
-        return f"{status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        return f"{status} (a status without a name)"
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """Read ``Retry-After`` in seconds, whether it is given in seconds or as a date."""
-    value = response.headers.get("retry-after", "").strip()
-    if value.isdecimal():
-        return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
 def _network_errors() -> tuple[type[Exception], ...]:
@@ -341,6 +135,9 @@ class _Client:
         built.read()
         return built
 
+    def _read(self, request: APIRequest[T], response: httpx.Response) -> T:
+        return read_answer(self.settings, request, response.status_code, response.headers, response.content)
+
 
 class APIClient(_Client):
     """Sends requests over one pool of connections, from a worker's threads."""
@@ -365,7 +162,7 @@ class APIClient(_Client):
                 response.close()
         except httpx.HTTPError as error:
             raise _connection_error(self.settings, request, error) from None
-        return read_response(self.settings, request, response)
+        return self._read(request, response)
 
     def close(self) -> None:
         """Close the pooled connections."""
@@ -443,7 +240,7 @@ class AsyncAPIClient(_Client):
                 raise _connection_error(self.settings, request, error) from None
             finally:
                 self._idle.append(transport)
-        return read_response(self.settings, request, response)
+        return self._read(request, response)
 
     async def __aenter__(self) -> Self:
         return self

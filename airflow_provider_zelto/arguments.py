@@ -8,17 +8,20 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from numbers import Real
-from typing import Any, NoReturn, Self
+from typing import Annotated, Any, NoReturn, Self
 from uuid import UUID
 
 import pendulum
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
 from airflow_provider_zelto.exceptions import FieldError, InvalidMetricError
 
 LABEL_LENGTHS = (1, 255)
+DEFAULT_CONCURRENCY = 16
 _UUID = re.compile(r"(urn:uuid:|\{)?[0-9A-Fa-f]{8}(-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}\}?")
+#: For whoever is given text for a list: a template renders to text unless the DAG renders native objects.
+NATIVE_HINT = " (a template needs render_template_as_native_obj=True for that)"
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
 
 
@@ -170,9 +173,8 @@ def boolean(value: Any) -> bool:
 
 def names(value: Any) -> frozenset[str]:
     """Take a list of at least one name."""
-    # A template renders a list as text unless the DAG renders native objects, and text is iterable too.
     if not isinstance(value, list | tuple | set | frozenset) or not (found := list(value)):
-        refuse("a list of at least one name (a template needs render_template_as_native_obj=True for that)")
+        refuse(f"a list of at least one name{NATIVE_HINT}")
     return frozenset(map(text(*LABEL_LENGTHS), found))
 
 
@@ -250,3 +252,12 @@ def parse_time(value: str) -> datetime:
     if not isinstance(parsed, datetime):
         raise ValueError(f"{value!r} is not a point in time")
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+Uuid = Annotated[str, BeforeValidator(uuid)]
+Label = Annotated[str, BeforeValidator(text(*LABEL_LENGTHS))]
+ExternalId = Annotated[str, BeforeValidator(text(0, 255))]
+Names = Annotated[frozenset[str], BeforeValidator(names)]
+OptionalNames = Annotated[frozenset[str] | None, BeforeValidator(optional_names)]
+PointInTime = Annotated[datetime | None, BeforeValidator(point_in_time)]
+Concurrency = Annotated[int, BeforeValidator(whole_number(1, 256))]

@@ -13,24 +13,22 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BeforeValidator
 
-from airflow_provider_zelto.api_client import AsyncAPIClient, ClientSettings
-from airflow_provider_zelto.arguments import Arguments, rate, whole_number
+from airflow_provider_zelto.api_client import AsyncAPIClient
+from airflow_provider_zelto.api_request import ClientSettings
+from airflow_provider_zelto.arguments import DEFAULT_CONCURRENCY, Arguments, Concurrency, rate, whole_number
 from airflow_provider_zelto.bulk import (
-    DEFAULT_CONCURRENCY,
     PATIENT,
     Batch,
     Job,
-    LoopThread,
     Outcome,
-    read_ahead,
 )
 from airflow_provider_zelto.checkpoint import Checkpoint, SourceChangedError
+from airflow_provider_zelto.event_loops import SECONDS_BETWEEN_REPORTS, LoopThread, read_ahead
 from airflow_provider_zelto.exceptions import BatchStoppedError, TooManyRejectsError
 from airflow_provider_zelto.rows import BrokenRow, JsonLinesFile
 
 T = TypeVar("T")
 
-SECONDS_BETWEEN_REPORTS = 5.0
 _SECONDS_TO_FINISH = 20.0
 _REJECTS_IN_MESSAGE = 5
 
@@ -45,7 +43,7 @@ class BatchOptions(Arguments):
     :ivar rejects_path: where rejected rows are written as JSON Lines; None for nowhere.
     """
 
-    concurrency: Annotated[int, BeforeValidator(whole_number(1, 256))] = DEFAULT_CONCURRENCY
+    concurrency: Concurrency = DEFAULT_CONCURRENCY
     max_requests_per_second: Annotated[float, BeforeValidator(rate)] | None = None
     max_rejects: Annotated[int, BeforeValidator(whole_number(0))] | None = 0
     rejects_path: str | None = None

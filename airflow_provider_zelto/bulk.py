@@ -5,22 +5,20 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Hashable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
-from threading import Thread
 from typing import Any, Generic, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState
 
-from airflow_provider_zelto.api_client import APIRequest, AsyncAPIClient, RetryPolicy
+from airflow_provider_zelto.api_client import AsyncAPIClient
+from airflow_provider_zelto.api_request import APIRequest, RetryPolicy
+from airflow_provider_zelto.event_loops import cancelled
 from airflow_provider_zelto.exceptions import APIError, BadRequestError, NotFoundError, RateLimitError
 
 T = TypeVar("T")
 
-DEFAULT_CONCURRENCY = 16
 # A batch outlasts an API that is down for minutes: nobody wants to start 100,000 rows anew for that. A longer
 # Retry-After than the budget has room for is left to the task's own retry.
 PATIENT = RetryPolicy(max_retries=1000, budget=300, longest_retry_after=240)
@@ -177,9 +175,7 @@ class Batch(Generic[T]):
                 else:
                     yield outcome
         finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+            await cancelled(workers)
             await jobs.aclose()
         if self._error is not None:
             raise self._error
@@ -260,56 +256,3 @@ class Batch(Generic[T]):
 
 class _Stopped(Exception):
     """A row was under way, and not through, when the batch was stopped."""
-
-
-async def read_ahead(open_rows: Callable[[], Iterable[T]], size: int = 500) -> AsyncGenerator[list[T], None]:
-    """
-    Read an iterable that may block (a file, a cursor) in a thread, a chunk ahead of its user.
-
-    One thread does it all, because database drivers mind who uses a cursor.
-    """
-    loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        rows = await loop.run_in_executor(thread, lambda: iter(open_rows()))
-
-        def next_chunk() -> list[T]:
-            return list(islice(rows, size))
-
-        upcoming = loop.run_in_executor(thread, next_chunk)
-        try:
-            while chunk := await upcoming:
-                upcoming = loop.run_in_executor(thread, next_chunk)
-                yield chunk
-        finally:
-            # A user who has gone away does not want to know what went wrong ahead of them.
-            await asyncio.gather(upcoming, return_exceptions=True)
-            if close := getattr(rows, "close", None):
-                await loop.run_in_executor(thread, close)
-
-
-class LoopThread(Generic[T]):
-    """
-    Runs a coroutine in a thread with an event loop of its own.
-
-    The main thread stays free for Airflow: signals raise there (inside a busy event loop such an exception
-    can get lost in a callback), and calls to the supervisor block nothing.
-    """
-
-    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
-        self._result: Future[T] = Future()
-        self._thread = Thread(target=self._run, args=(coroutine,), daemon=True)
-        self._thread.start()
-
-    def _run(self, coroutine: Coroutine[Any, Any, T]) -> None:
-        try:
-            self._result.set_result(asyncio.run(coroutine))
-        except BaseException as error:
-            self._result.set_exception(error)
-
-    def wait(self, seconds: float) -> bool:
-        """Wait for the end; tell whether it came."""
-        return bool(wait([self._result], seconds).done)
-
-    def result(self) -> T:
-        """Give the coroutine's result, or raise what it raised."""
-        return self._result.result()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from hashlib import sha256
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from airflow_provider_zelto.arguments import parse_time, point_in_time, rate
-from airflow_provider_zelto.conditions import MetricsSelection, with_labels
+from airflow_provider_zelto.arguments import PointInTime, rate
+from airflow_provider_zelto.conditions import MetricsSelection, updated_since, with_labels
 from airflow_provider_zelto.models import CustomerMetric
 
 _COMPARED = ("id", "updatedAt", "verdict", "score", "note", "metricId", "externalId")
@@ -25,7 +24,7 @@ class MetricsWatch(MetricsSelection):
     :ivar poke_interval: seconds between two questions.
     """
 
-    updated_after: Annotated[datetime | None, BeforeValidator(point_in_time)] = None
+    updated_after: PointInTime = None
     poke_interval: Annotated[float, BeforeValidator(rate)] = 60
 
     def to_json(self) -> dict[str, Any]:
@@ -69,7 +68,7 @@ class SeenMetrics:
         after = self._watch.updated_after
         if after is None:
             return [] if is_first else changed
-        return [metric for metric in changed if parse_time(metric["updatedAt"]) >= after]
+        return updated_since(changed, after)
 
 
 def _digest(value: Any) -> str:

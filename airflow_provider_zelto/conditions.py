@@ -13,12 +13,12 @@ from pydantic import BeforeValidator
 
 from airflow_provider_zelto.arguments import (
     Arguments,
+    Names,
+    OptionalNames,
+    PointInTime,
     is_templated,
-    names,
     one_of,
-    optional_names,
     parse_time,
-    point_in_time,
     whole_number,
 )
 from airflow_provider_zelto.exceptions import APIError, FieldError, NotFoundError
@@ -33,10 +33,26 @@ _LONGEST_RETRY_AFTER = 3600.0  # seconds
 class MetricsSelection(Call):
     """Some of a call's metrics: those with one of ``labels``, or all of them where that is None."""
 
-    labels: Annotated[frozenset[str] | None, BeforeValidator(optional_names)] = None
+    labels: OptionalNames = None
 
 
-class MetricsCondition(MetricsSelection):
+class Condition(Arguments):
+    """What a wait asks for."""
+
+    @abstractmethod
+    def met_by(self, metrics: Any) -> Any:
+        """Give the metrics waited for when the wait is over; else None."""
+
+    @abstractmethod
+    def summary(self, result: Any) -> str:
+        """Say what was found."""
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """Give the arguments that make this condition again, as JSON data."""
+
+
+class MetricsCondition(MetricsSelection, Condition):
     """
     What a wait for a call's metrics asks for: all labels, or a number of metrics.
 
@@ -45,7 +61,7 @@ class MetricsCondition(MetricsSelection):
     """
 
     min_count: Annotated[int, BeforeValidator(whole_number(1))] = 1
-    updated_after: Annotated[datetime | None, BeforeValidator(point_in_time)] = None
+    updated_after: PointInTime = None
 
     @classmethod
     def conflicts(cls, arguments: Mapping[str, Any]) -> list[FieldError]:
@@ -61,11 +77,7 @@ class MetricsCondition(MetricsSelection):
 
     def met_by(self, metrics: Iterable[CustomerMetric]) -> list[CustomerMetric] | None:
         """Give the metrics that count, sorted by label, when they are all that is asked for; else None."""
-        found = [
-            metric
-            for metric in with_labels(metrics, self.labels)
-            if self.updated_after is None or parse_time(metric["updatedAt"]) >= self.updated_after
-        ]
+        found = updated_since(with_labels(metrics, self.labels), self.updated_after)
         missing = (self.labels or frozenset()) - {metric["label"] for metric in found}
         return found if len(found) >= self.min_count and not missing else None
 
@@ -84,7 +96,7 @@ class MetricsCondition(MetricsSelection):
         }
 
 
-class SourceCondition(Arguments):
+class SourceCondition(Condition):
     """
     What a wait for another service's metrics asks for: each by its name, for more may come in a later wave.
 
@@ -125,7 +137,7 @@ class SourceCondition(Arguments):
 class ChatMetricsCondition(SourceCondition, Chat):
     """A wait for metrics of a Roark chat, by their slugs."""
 
-    slugs: Annotated[frozenset[str], BeforeValidator(names)]
+    slugs: Names
 
     def met_by(self, metrics: Iterable[dict[str, Any]]) -> list[dict[str, Any]] | None:
         """Give the metrics waited for when the wait is over; else None."""
@@ -148,7 +160,7 @@ class ChatMetricsCondition(SourceCondition, Chat):
 class ConversationMetricsCondition(SourceCondition, CovalConversation):
     """A wait for metric outputs of a Coval conversation, by their metric ids."""
 
-    metric_ids: Annotated[frozenset[str], BeforeValidator(names)]
+    metric_ids: Names
 
     def met_by(self, rows: Iterable[CovalMetric]) -> list[CovalMetric] | None:
         """Give the outputs waited for when the wait is over; else None."""
@@ -177,6 +189,11 @@ def with_labels(metrics: Iterable[CustomerMetric], labels: Collection[str] | Non
         (metric for metric in metrics if labels is None or metric["label"] in labels),
         key=lambda metric: (metric["label"], metric["id"]),
     )
+
+
+def updated_since(metrics: Iterable[CustomerMetric], moment: datetime | None) -> list[CustomerMetric]:
+    """Pick the metrics that were updated then or later (None: all of them)."""
+    return [metric for metric in metrics if moment is None or parse_time(metric["updatedAt"]) >= moment]
 
 
 class Failures:

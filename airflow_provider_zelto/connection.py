@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from airflow_provider_zelto.api_client import (
+from airflow_provider_zelto.api_request import (
     DEFAULT_MAX_RETRIES,
     DEFAULT_TIMEOUT,
     ClientSettings,

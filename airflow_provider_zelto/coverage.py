@@ -5,100 +5,30 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from datetime import datetime
-from itertools import islice
 from typing import Annotated, Any, TypedDict
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 from pydantic import BeforeValidator
 
 from airflow_provider_zelto.arguments import (
+    DEFAULT_CONCURRENCY,
     Arguments,
-    is_list,
+    Concurrency,
+    OptionalNames,
+    PointInTime,
     number,
-    optional_names,
-    parse_time,
-    point_in_time,
     refuse,
-    uuid,
-    whole_number,
 )
-from airflow_provider_zelto.exceptions import APIError, FieldError, InvalidMetricError, NotFoundError
+from airflow_provider_zelto.calls import CALLS_NAMED, Calls, call_ids, named
+from airflow_provider_zelto.conditions import updated_since
+from airflow_provider_zelto.event_loops import cancelled
+from airflow_provider_zelto.exceptions import APIError, NotFoundError
 from airflow_provider_zelto.models import CustomerMetric
-from airflow_provider_zelto.rows import lines_of_file
-
-CALLS_NAMED = 20
-_A_LIST = "a list of calls' UUIDs, or the URI of a text file with one a line"
-_NATIVE = " (a template needs render_template_as_native_obj=True for a list)"
-
-Calls = tuple[str, ...] | str
-
-
-def call_ids(minimum: int) -> Callable[[Any], Calls]:
-    """Make a validator of many calls: their UUIDs, each once, or the URI of a file that is left unread."""
-
-    def check(value: Any) -> Calls:
-        if not isinstance(value, str):
-            return _unique(value, minimum)
-        if not value or value.lstrip().startswith(("[", "(")) or _is_uuid(value):
-            refuse(_A_LIST + _NATIVE)
-        return value
-
-    return check
-
-
-def read_calls(calls: Calls, *, minimum: int = 0, field: str = "conversation_ids") -> tuple[str, ...]:
-    """
-    Give the calls; read them when it is a file.
-
-    :raises InvalidMetricError: when a line of the file is no UUID, or there are too few.
-    """
-    if not isinstance(calls, str):
-        return calls
-    problem, found = _normalised(lines_of_file(calls))
-    if problem or len(found) < minimum:
-        limit = problem or f"a file of at least {minimum} call"
-        raise InvalidMetricError([FieldError(field, calls, limit)])
-    return found
-
-
-def _unique(value: Any, minimum: int) -> tuple[str, ...]:
-    problem, found = _normalised(value) if is_list(value) else refuse(_A_LIST)
-    if problem:
-        refuse(problem)
-    return found if len(found) >= minimum else refuse(f"a list of at least {minimum} call")
-
-
-def _normalised(given: Iterable[Any]) -> tuple[str, tuple[str, ...]]:
-    """Give what is wrong with the ids, if anything, and each id once."""
-    found: dict[str, None] = {}
-    bad: list[str] = []
-    for place, value in enumerate(given, start=1):
-        try:
-            found[uuid(value)] = None
-        except ValueError:
-            bad.append(f"{value!r:.60} (number {place})")
-    problem = f"right: {len(bad)} of the ids are no UUIDs: {', '.join(bad[:5])}" if bad else ""
-    return problem, tuple(found)
 
 
 def _share(value: Any) -> float:
     # With none of the calls there would be nothing to wait for.
     return number(0, 1)(value) or refuse("a number above 0, at most 1")
-
-
-def _is_uuid(value: str) -> bool:
-    try:
-        return bool(uuid(value))
-    except ValueError:
-        return False
-
-
-def named(calls: Iterable[str], count: int) -> str:
-    """Name some of the calls, and say how many more there are."""
-    shown = list(islice(calls, CALLS_NAMED))
-    more = f" and {count - len(shown)} more" if count > len(shown) else ""
-    return ", ".join(shown) + more
 
 
 class CoverageSummary(TypedDict):
@@ -127,18 +57,14 @@ class CoverageCondition(Arguments):
     """
 
     conversation_ids: Annotated[Calls, BeforeValidator(call_ids(1))]
-    labels: Annotated[frozenset[str] | None, BeforeValidator(optional_names)] = None
+    labels: OptionalNames = None
     min_coverage: Annotated[float, BeforeValidator(_share)] = 1.0
-    updated_after: Annotated[datetime | None, BeforeValidator(point_in_time)] = None
-    concurrency: Annotated[int, BeforeValidator(whole_number(1, 256))] = 16
+    updated_after: PointInTime = None
+    concurrency: Concurrency = DEFAULT_CONCURRENCY
 
     def covers(self, metrics: Iterable[CustomerMetric]) -> bool:
         """Tell whether a call with these metrics has what is waited for."""
-        found = {
-            metric["label"]
-            for metric in metrics
-            if self.updated_after is None or parse_time(metric["updatedAt"]) >= self.updated_after
-        }
+        found = {metric["label"] for metric in updated_since(metrics, self.updated_after)}
         return bool(found) if self.labels is None else self.labels <= found
 
     def to_json(self) -> dict[str, Any]:
@@ -267,6 +193,4 @@ async def _together(work: Iterable[Awaitable[None]]) -> None:
     try:
         await asyncio.gather(*tasks)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancelled(tasks)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypedDict
 
 from pydantic import BeforeValidator
 
-from airflow_provider_zelto.arguments import optional_names, text
+from airflow_provider_zelto.arguments import OptionalNames, text
 from airflow_provider_zelto.batch_run import BatchOptions, BatchRun
 from airflow_provider_zelto.bulk import Job
 from airflow_provider_zelto.conditions import with_labels
@@ -41,7 +41,7 @@ class ExportOptions(BatchOptions):
     """What is exported, and how."""
 
     path: Annotated[str, BeforeValidator(text(1, 4096))]
-    labels: Annotated[frozenset[str] | None, BeforeValidator(optional_names)] = None
+    labels: OptionalNames = None
 
 
 class Export(BatchRun[list[CustomerMetric]]):

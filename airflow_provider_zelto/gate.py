@@ -1,47 +1,31 @@
-"""What a quality gate decides, without any I/O: which metrics count, and whether they are good enough."""
+"""What a quality gate decides, without any I/O: whether metrics are good enough, and why not."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import datetime
-from math import fsum
-from typing import Annotated, Any, NamedTuple, TypedDict
+from statistics import mean
+from typing import Annotated, Any, TypedDict
 
 from pydantic import BeforeValidator, PlainValidator
 
 from airflow_provider_zelto.arguments import (
-    LABEL_LENGTHS,
     Arguments,
+    Label,
+    OptionalNames,
+    PointInTime,
     count,
-    is_list,
     number,
     one_of,
-    optional_names,
-    parse_time,
-    point_in_time,
-    refuse,
-    text,
-    uuid,
 )
-from airflow_provider_zelto.coverage import CALLS_NAMED, Calls, call_ids, named
+from airflow_provider_zelto.calls import CALLS_NAMED, Calls, call_ids, named
 from airflow_provider_zelto.exceptions import FieldError
+from airflow_provider_zelto.samples import Sample, latest, optional_samples
 
 WORST_CALLS = 10
 _OF_VERDICTS = ("min_pass_rate", "max_fail_count")
 _OF_SCORES = ("min_mean_score", "min_score")
 _CONDITIONS = (*_OF_VERDICTS, *_OF_SCORES, "min_coverage")
-_METRICS = "a metric, or a list of metrics, as Zelto stores them"
-
-
-class Sample(NamedTuple):
-    """What a gate looks at of a metric."""
-
-    call: str
-    label: str
-    verdict: str | None
-    score: float | None
-    updated_at: datetime
 
 
 class ConditionReport(TypedDict):
@@ -97,55 +81,6 @@ class GateReport(TypedDict):
     worst_calls: list[BadCall]
 
 
-def sample_of(metric: Any) -> Sample:
-    """
-    Take what a gate looks at out of a metric as Zelto stores it.
-
-    :raises ValueError: with the reason why it is none.
-    """
-    try:
-        score, verdict = metric.get("score"), metric.get("verdict")
-        return Sample(
-            uuid(metric["conversationId"]),
-            text(*LABEL_LENGTHS)(metric["label"]),
-            None if verdict is None else one_of("pass", "fail")(verdict),
-            None if score is None else number(0, 100)(score),
-            parse_time(metric["updatedAt"]),
-        )
-    except KeyError as error:
-        raise ValueError(f"it has no {error}") from None
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(str(error)) from None
-
-
-def samples_of(metrics: Any) -> tuple[Sample, ...]:
-    """Take a metric, a list of metrics, or the lists of several tasks."""
-    found = []
-    for place, metric in enumerate(_flat(metrics), start=1):
-        try:
-            found.append(sample_of(metric))
-        except ValueError as error:
-            refuse(f"{_METRICS}: number {place} is none, {error}")
-    return tuple(found)
-
-
-def _optional_samples(metrics: Any) -> tuple[Sample, ...] | None:
-    return None if metrics is None else samples_of(metrics)
-
-
-def _flat(metrics: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
-    if isinstance(metrics, Mapping):
-        yield metrics
-    elif not is_list(metrics) or depth > 2:
-        hint = (
-            " (a template needs render_template_as_native_obj=True for that)" if metrics is not None else ""
-        )
-        refuse(f"{_METRICS}{hint}")
-    else:
-        for part in metrics:
-            yield from _flat(part, depth + 1)
-
-
 def explain_condition(condition: ConditionReport) -> str:
     """Say of a condition what was asked, what was found, and by how much it was missed."""
     missed = f", missed by {_shown(condition['missed_by'])}" if condition["missed_by"] is not None else ""
@@ -187,12 +122,12 @@ class Gate(Arguments):
     :ivar labels: the labels that count; None for all.
     """
 
-    metrics: Annotated[tuple[Sample, ...] | None, PlainValidator(_optional_samples)] = None
+    metrics: Annotated[tuple[Sample, ...] | None, PlainValidator(optional_samples)] = None
     conversation_ids: Annotated[Calls, BeforeValidator(call_ids(0))] | None = None
     expected_calls: Annotated[Calls, BeforeValidator(call_ids(0))] | None = None
-    label: Annotated[str, BeforeValidator(text(*LABEL_LENGTHS))] | None = None
-    labels: Annotated[frozenset[str] | None, BeforeValidator(optional_names)] = None
-    updated_after: Annotated[datetime | None, BeforeValidator(point_in_time)] = None
+    label: Label | None = None
+    labels: OptionalNames = None
+    updated_after: PointInTime = None
     min_pass_rate: Annotated[float, BeforeValidator(number(0, 1))] | None = None
     max_fail_count: Annotated[int, BeforeValidator(count(0))] | None = None
     min_mean_score: Annotated[float, BeforeValidator(number(0, 100))] | None = None
@@ -238,7 +173,7 @@ class Gate(Arguments):
         :param not_read: how many of them could not be read.
         """
         wanted = self.wanted
-        named_so = [sample for sample in _latest(samples) if wanted is None or sample.label in wanted]
+        named_so = [sample for sample in latest(samples) if wanted is None or sample.label in wanted]
         counted = [
             sample
             for sample in named_so
@@ -297,16 +232,6 @@ class Gate(Arguments):
         return sorted(calls.values(), key=badness)
 
 
-def _latest(samples: Iterable[Sample]) -> list[Sample]:
-    """Keep of a call's metrics of one label the one updated last, as Zelto does, in an order of their own."""
-    latest: dict[tuple[str, str], Sample] = {}
-    for sample in samples:
-        earlier = latest.get(sample[:2])
-        if earlier is None or sample.updated_at >= earlier.updated_at:
-            latest[sample[:2]] = sample
-    return [latest[key] for key in sorted(latest)]
-
-
 class _Judgement:
     """The conditions of a gate, each compared with what was found."""
 
@@ -334,7 +259,8 @@ class _Judgement:
         of_scores = f"{len(self.scores)} scores"
         if self.scores:
             of_scores += f" from {min(self.scores):g} to {max(self.scores):g}"
-        middle = fsum(self.scores) / len(self.scores) if self.scores else None
+        # Exact, for else the mean of many scores of 70.1 could lie below 70.1.
+        middle = float(mean(self.scores)) if self.scores else None
         yield from self._at_least("min_mean_score", middle, of_scores)
         yield from self._at_least("min_score", min(self.scores, default=None), of_scores)
         yield from self._guards()

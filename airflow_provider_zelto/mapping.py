@@ -11,19 +11,19 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BeforeValidator
 
 from airflow_provider_zelto.arguments import (
-    LABEL_LENGTHS,
+    NATIVE_HINT,
     Arguments,
+    Label,
+    Uuid,
     boolean,
     is_templated,
     one_of,
     refuse,
     text,
-    uuid,
 )
 from airflow_provider_zelto.exceptions import FieldError, InvalidMetricError, SourceMetricError
-from airflow_provider_zelto.models import NewCustomerMetric
+from airflow_provider_zelto.models import NOTE_MAX_LENGTH, NewCustomerMetric
 
-NOTE_MAX_LENGTH = 5000
 _OF_VERDICTS = ("all_pass", "any_pass")
 _AGGREGATES = ("mean", "min", "max", "last", *_OF_VERDICTS)
 _ORDERINGS: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -109,8 +109,8 @@ class MetricMapping(Arguments):
     """
 
     source: Annotated[str, BeforeValidator(text(1, 255))]
-    label: Annotated[str, BeforeValidator(text(*LABEL_LENGTHS))]
-    metric_id: Annotated[str, BeforeValidator(uuid)] | None = None
+    label: Label
+    metric_id: Uuid | None = None
     score_range: Annotated[tuple[float, float], BeforeValidator(_score_range)] | None = None
     clamp: Annotated[bool, BeforeValidator(boolean)] = False
     pass_when: Annotated[dict[str, Any], BeforeValidator(_pass_when)] | None = None
@@ -223,10 +223,9 @@ def check_mappings(mappings: Any, *, literals_only: bool = False) -> list[Metric
     if literals_only and not isinstance(mappings, list | tuple) and is_templated(mappings):
         return []
     if not isinstance(mappings, list | tuple) or not mappings:
-        limit = (
-            "a list of at least one mapping (a template needs render_template_as_native_obj=True for that)"
+        raise InvalidMetricError(
+            [FieldError("mappings", mappings, f"a list of at least one mapping{NATIVE_HINT}")]
         )
-        raise InvalidMetricError([FieldError("mappings", mappings, limit)])
     checked: list[MetricMapping] = []
     errors: list[FieldError] = []
     for place, mapping in enumerate(mappings):

@@ -11,18 +11,22 @@ from pydantic.alias_generators import to_camel
 from typing_extensions import TypedDict  # pydantic refuses typing.TypedDict before Python 3.12
 
 from airflow_provider_zelto.arguments import (
-    LABEL_LENGTHS,
     Arguments,
+    ExternalId,
+    Label,
+    Uuid,
     identifier,
     number,
     parse_time,
     refuse,
     text,
-    uuid,
 )
 from airflow_provider_zelto.exceptions import FieldError
 
 T = TypeVar("T")
+
+NOTE_MAX_LENGTH = 5000
+CovalId = Annotated[str, BeforeValidator(identifier(22, 26))]
 
 
 def _verdict(value: Any) -> str:
@@ -32,7 +36,7 @@ def _verdict(value: Any) -> str:
 class Call(Arguments):
     """A call, by the UUID of its conversation."""
 
-    conversation_id: Annotated[str, BeforeValidator(uuid)]
+    conversation_id: Uuid
 
 
 class Chat(Arguments):
@@ -44,7 +48,7 @@ class Chat(Arguments):
 class CovalConversation(Arguments):
     """A conversation in Coval, by its id."""
 
-    conversation_id: Annotated[str, BeforeValidator(identifier(22, 26))]
+    conversation_id: CovalId
 
 
 class NewCustomerMetric(Call):
@@ -56,12 +60,12 @@ class NewCustomerMetric(Call):
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
-    label: Annotated[str, BeforeValidator(text(*LABEL_LENGTHS))]
+    label: Label
     verdict: Annotated[str, BeforeValidator(_verdict)] | None = None
     score: Annotated[int | float, BeforeValidator(number(0, 100))] | None = None
-    note: Annotated[str, BeforeValidator(text(0, 5000))] | None = None
-    metric_id: Annotated[str, BeforeValidator(uuid)] | None = None
-    external_id: Annotated[str, BeforeValidator(text(0, 255))] | None = None
+    note: Annotated[str, BeforeValidator(text(0, NOTE_MAX_LENGTH))] | None = None
+    metric_id: Uuid | None = None
+    external_id: ExternalId | None = None
 
     @classmethod
     def conflicts(cls, arguments: Mapping[str, Any]) -> list[FieldError]:

@@ -7,9 +7,10 @@ from typing import Any
 
 from airflow_provider_zelto.batch_run import BatchOptions, BatchRun
 from airflow_provider_zelto.bulk import Job
-from airflow_provider_zelto.gate import Gate, Sample, sample_of
+from airflow_provider_zelto.gate import Gate
 from airflow_provider_zelto.hooks.zelto import list_request
 from airflow_provider_zelto.models import CustomerMetric
+from airflow_provider_zelto.samples import Sample, sample_of
 
 
 class GateOptions(Gate, BatchOptions):

@@ -1,4 +1,4 @@
-"""Reading rows from object storage as a stream, and writing files there that appear whole or not at all."""
+"""Rows in object storage: read as a stream, and written to files that appear whole or not at all."""
 
 from __future__ import annotations
 

@@ -31,3 +31,6 @@ nitpick_ignore_regex = [(r"py:.*", r"(?!airflow_provider_zelto).*|airflow_provid
 html_theme = "furo"
 html_title = f"{project} {release}"
 html_copy_source = False
+html_show_copyright = False
+# The search finds the names, and the index is wider than a window.
+html_use_index = html_domain_indices = False

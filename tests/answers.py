@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
-
-from airflow_provider_zelto.api_client import ClientSettings, read_response
+from airflow_provider_zelto import api_answer
+from airflow_provider_zelto.api_request import ClientSettings
 from airflow_provider_zelto.hooks.zelto import list_request
 from airflow_provider_zelto.services import ZELTO
 from tests.conftest import API_KEY
@@ -31,4 +30,4 @@ def read_answer(status: int, body: bytes = b"", *, api_key: str = API_KEY, **hea
     """Read an answer to the request that lists the metrics of a call."""
     settings = ClientSettings(ZELTO, ZELTO.base_url, api_key)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return read_response(settings, list_request(CALL), httpx.Response(status, content=body, headers=named))
+    return api_answer.read_answer(settings, list_request(CALL), status, named, body)

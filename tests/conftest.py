@@ -91,9 +91,18 @@ def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Repeat requests at once."""
     from tenacity import wait_none
 
-    from airflow_provider_zelto import api_client
+    from airflow_provider_zelto import api_request
 
-    monkeypatch.setattr(api_client, "_backoff", wait_none())
+    monkeypatch.setattr(api_request, "_backoff", wait_none())
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the pauses of a wait after failures last no longer than its poke interval."""
+    from airflow_provider_zelto import conditions
+
+    monkeypatch.setattr(conditions, "_LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(conditions, "_LONGEST_RETRY_AFTER", 0.01)
 
 
 @pytest.fixture
@@ -180,11 +189,26 @@ def logged(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[Line]
         ]
 
 
+@pytest.fixture
+def xcom() -> Iterator[Any]:
+    """The XCom, yet to come, of a task named ``anything``, in whose DAG a test makes its tasks."""
+    from airflow.providers.common.compat.sdk import DAG, task
+
+    with DAG("any", schedule=None):
+
+        @task
+        def anything() -> dict[str, object]:
+            return {}
+
+        yield anything()
+
+
 class Run:
     """What came of a DAG run."""
 
     def __init__(self, dag_run: Any) -> None:
         self._dag_run = dag_run
+        self.stored: Any = None
         self.tasks = {(ti.task_id, ti.map_index): ti for ti in dag_run.get_task_instances()}
         self.states = {ti.task_id: str(ti.state) for ti in self.tasks.values()}
 
@@ -194,6 +218,17 @@ class Run:
 
     def xcom(self, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
         return self.tasks[task_id, map_index].xcom_pull(task_ids=task_id, key=key, map_indexes=map_index)
+
+
+def run_with_call(dag: Any, local_zelto: Any) -> Run:
+    """Run a DAG about a new call; ``stored`` is what Zelto holds of it afterwards, by label."""
+    local_zelto.reset()
+    call = local_zelto.add_conversation()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AIRFLOW_CONN_ZELTO_DEFAULT", local_zelto.connection_json())
+        finished = Run(dag.test(run_conf={"conversation_id": call}))
+    finished.stored = {metric["label"]: metric for metric in local_zelto.metrics(call)}
+    return finished
 
 
 @pytest.fixture

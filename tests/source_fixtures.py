@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.sources import LOCAL_SOURCES, Source, host
+from tests.sources import LOCAL_SOURCES, host
 
 
 @pytest.fixture
@@ -47,11 +47,11 @@ def source(request: pytest.FixtureRequest, emulator: Any) -> Any:
 def list_metrics(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """List with a new hook: ``list_metrics(source, id)``; sync, async, or async over aiohttp."""
 
-    def synchronously(source: Source, *args: Any, **kwargs: Any) -> list[Any]:
+    def synchronously(source: Any, *args: Any, **kwargs: Any) -> list[Any]:
         with source.hook() as hook:
             return list(getattr(hook, source.method)(*args, **kwargs))
 
-    async def asynchronously(source: Source, *args: Any, **kwargs: Any) -> list[Any]:
+    async def asynchronously(source: Any, *args: Any, **kwargs: Any) -> list[Any]:
         async with source.hook() as hook:
             answer = getattr(hook, f"a{source.method}")(*args, **kwargs)
             return [row async for row in answer] if isinstance(answer, AsyncIterator) else await answer

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
-from airflow_provider_zelto.hooks.base import APIHook
 from airflow_provider_zelto.hooks.coval import CovalHook
 from airflow_provider_zelto.hooks.roark import RoarkHook
+from airflow_provider_zelto.operators.coval import ListCovalConversationMetricsOperator
+from airflow_provider_zelto.operators.roark import ListRoarkChatMetricsOperator
 from airflow_provider_zelto.sensors.coval import CovalConversationMetricsSensor
 from airflow_provider_zelto.sensors.roark import RoarkChatMetricsSensor
 from airflow_provider_zelto.transfers.coval_to_zelto import CovalToZeltoOperator
@@ -18,21 +19,6 @@ from airflow_provider_zelto.triggers.roark import RoarkChatMetricsTrigger
 
 CHAT = "chat-1"
 CONVERSATION = "29BlkepvvX19ebbLDB0y6Q"
-
-
-class Source(NamedTuple):
-    """A service to list metrics from: its name, its hook, the method that lists, and an id that fits."""
-
-    name: str
-    hook: type[APIHook]
-    method: str
-    example_id: str
-
-
-SOURCES = {
-    "roark": Source("roark", RoarkHook, "list_chat_metrics", CHAT),
-    "coval": Source("coval", CovalHook, "list_conversation_metrics", CONVERSATION),
-}
 
 
 def host(emulator: Any, service: str) -> str:
@@ -51,6 +37,14 @@ class LocalRoark:
     id_field: ClassVar = "chat_id"
     names_field: ClassVar = "slugs"
     empty_answer: ClassVar = {"data": []}
+    path: ClassVar = "/v1/chat/{}/metrics"
+    not_found: ClassVar = "(chat {}): Not found: "
+    not_found_advice: ClassVar = "The key's project has no such chat (yet)."
+    not_allowed: ClassVar = "it may not read chat metrics"
+    url: ClassVar = "https://api.roark.ai"
+    hook: ClassVar = RoarkHook
+    method: ClassVar = "list_chat_metrics"
+    list_operator: ClassVar = ListRoarkChatMetricsOperator
     sensor: ClassVar = RoarkChatMetricsSensor
     trigger: ClassVar = RoarkChatMetricsTrigger
     transfer: ClassVar = RoarkToZeltoOperator
@@ -73,6 +67,11 @@ class LocalRoark:
         return "judge timed out"
 
     @staticmethod
+    def error(message: str, details: Any) -> dict[str, Any]:
+        """Give an error body of the vendor's."""
+        return {"error": message, "details": details}
+
+    @staticmethod
     def values(found: Iterable[dict[str, Any]]) -> dict[str, list[Any]]:
         """Sort what was found by metric."""
         return {one["slug"]: [value.get("value") for value in one["values"]] for one in found}
@@ -89,6 +88,14 @@ class LocalCoval:
     id_field: ClassVar = "conversation_id"
     names_field: ClassVar = "metric_ids"
     empty_answer: ClassVar = {"metrics": []}
+    path: ClassVar = "/v1/conversations/{}/metrics"
+    not_found: ClassVar = "(conversation {}): NOT_FOUND: "
+    not_found_advice: ClassVar = "The key's organization has no such conversation (yet)."
+    not_allowed: ClassVar = "it may not read conversation metrics"
+    url: ClassVar = "https://api.coval.dev"
+    hook: ClassVar = CovalHook
+    method: ClassVar = "list_conversation_metrics"
+    list_operator: ClassVar = ListCovalConversationMetricsOperator
     sensor: ClassVar = CovalConversationMetricsSensor
     trigger: ClassVar = CovalConversationMetricsTrigger
     transfer: ClassVar = CovalToZeltoOperator
@@ -109,6 +116,11 @@ class LocalCoval:
             call, metric_id=metric, status="FAILED", status_reason="no audio", ready_after=after
         )
         return "no audio"
+
+    @staticmethod
+    def error(message: str, details: Any) -> dict[str, Any]:
+        """Give an error body of the vendor's."""
+        return {"error": {"code": "BAD", "message": message, "details": [details]}}
 
     @staticmethod
     def values(found: Iterable[dict[str, Any]]) -> dict[str, list[Any]]:

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_zelto import api_client
-from airflow_provider_zelto.api_client import CONNECTIONS, AsyncAPIClient, ClientSettings
+from airflow_provider_zelto.api_client import CONNECTIONS, AsyncAPIClient
+from airflow_provider_zelto.api_request import ClientSettings
 from airflow_provider_zelto.hooks.zelto import ZeltoHook, list_request
 from airflow_provider_zelto.services import ZELTO
 from tests.answers import CALL

@@ -368,11 +368,5 @@ def test_what_cannot_be_read_item_by_item_is_no_list(value):
         listed("field", value)
 
 
-def test_an_xcom_that_is_yet_to_come_is_no_list():
-    with DAG("any", schedule=None):
-
-        @task
-        def anything():
-            return []
-
-        assert not is_list(anything())
+def test_an_xcom_that_is_yet_to_come_is_no_list(xcom):
+    assert not is_list(xcom)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_zelto import bulk
-from airflow_provider_zelto.api_client import APIRequest, RetryPolicy
+from airflow_provider_zelto.api_request import APIRequest, RetryPolicy
 from airflow_provider_zelto.bulk import Batch, Job
 from airflow_provider_zelto.exceptions import (
     APIConnectionError,

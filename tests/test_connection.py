@@ -9,7 +9,8 @@ from airflow.providers.common.compat.sdk import Connection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_zelto.api_client import APIClient, APIRequest, ClientSettings, RetryPolicy
+from airflow_provider_zelto.api_client import APIClient
+from airflow_provider_zelto.api_request import APIRequest, ClientSettings, RetryPolicy
 from airflow_provider_zelto.connection import client_settings
 from airflow_provider_zelto.exceptions import InvalidConnectionError
 from airflow_provider_zelto.hooks.zelto import ZeltoHook

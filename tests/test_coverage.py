@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_zelto.coverage import CALLS_NAMED, Coverage, CoverageCondition, read_calls
+from airflow_provider_zelto.calls import CALLS_NAMED
+from airflow_provider_zelto.coverage import Coverage, CoverageCondition
 from airflow_provider_zelto.exceptions import (
     AuthenticationError,
     InternalServerError,
@@ -17,7 +18,6 @@ from airflow_provider_zelto.exceptions import (
     NotFoundError,
 )
 from tests.answers import CALL, METRIC
-from tests.object_store import memory_store
 from tests.swift_time import swiftly
 
 ORIGIN = {"service": "Zelto", "method": "GET", "path": "/"}
@@ -41,31 +41,6 @@ def fields(**arguments):
     return [str(error) for error in caught.value.errors]
 
 
-def test_ids_are_taken_in_any_spelling_and_once():
-    assert condition([CALL.upper(), CALL, UUID(CALL), *calls(2)]).conversation_ids == (CALL, *calls(2))
-    assert condition(iter([CALL])).conversation_ids == (CALL,)
-
-
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        ([], "a list of at least 1 call"),
-        ([CALL, "x", 5], "2 of the ids are no UUIDs: 'x' (number 2), 5 (number 3)"),
-        (["x"] * 9, "9 of the ids are no UUIDs"),
-        ({"a": 1}, "a list of calls' UUIDs, or the URI of a text file"),
-        (5, "a list of calls' UUIDs"),
-        (None, "a list of calls' UUIDs"),
-        (CALL, "render_template_as_native_obj=True"),
-        (f"['{CALL}']", "render_template_as_native_obj=True"),
-        ("", "render_template_as_native_obj=True"),
-    ],
-)
-def test_what_names_no_calls_is_refused(given, words):
-    [error] = fields(conversation_ids=given)
-    assert error.startswith("conversation_ids: ")
-    assert words in error
-
-
 @pytest.mark.parametrize("share", [0, -0.1, 1.1, 95, True, "x", float("nan"), None, "0"])
 def test_a_coverage_is_a_share_above_0(share):
     [error] = fields(min_coverage=share)
@@ -74,22 +49,6 @@ def test_a_coverage_is_a_share_above_0(share):
 
 def test_a_coverage_may_be_the_text_of_a_template():
     assert condition(min_coverage="0.5").min_coverage == 0.5
-
-
-def test_a_file_is_read_line_by_line():
-    with memory_store() as store:
-        store.pipe_file("bucket/calls.txt", f"{CALL.upper()}\n\n {calls(1)[0]} \r\n{CALL}\n".encode())
-        assert read_calls("memory://bucket/calls.txt") == (CALL, *calls(1))
-
-
-@pytest.mark.parametrize(("content", "words"), [("", "at least 1 call"), ("x\n", "'x' (number 1)")])
-def test_a_file_without_ids_is_refused(content, words):
-    with memory_store() as store:
-        store.pipe_file("bucket/calls.txt", content.encode())
-        with pytest.raises(InvalidMetricError) as caught:
-            read_calls("memory://bucket/calls.txt", minimum=1, field="expected_calls")
-    assert str(caught.value).startswith("expected_calls: 'memory://bucket/calls.txt' is not ")
-    assert words in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,12 @@ from fractions import Fraction
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_zelto.exceptions import InvalidMetricError
-from airflow_provider_zelto.gate import WORST_CALLS, Gate, Sample, explain, explain_condition, sample_of
+from airflow_provider_zelto.gate import WORST_CALLS, Gate, explain, explain_condition
+from airflow_provider_zelto.samples import Sample, sample_of
 from tests.answers import CALL, METRIC
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -449,6 +450,12 @@ def test_a_pass_rate_is_not_missed_for_the_sake_of_rounding(count, data):
     assert judge(samples, min_pass_rate=passed / count)["passed"]
     if passed < count:
         assert not judge(samples, min_pass_rate=(passed + 1) / count)["passed"]
+
+
+@given(st.floats(0, 100), st.integers(1, 30))
+@example(50.3, 3)
+def test_a_mean_of_equal_scores_is_that_score(score, count):
+    assert condition(judge(scores(*[score] * count), min_mean_score=0), "min_mean_score")["found"] == score
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=30))

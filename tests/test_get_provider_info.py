@@ -8,7 +8,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from airflow_provider_zelto.api_client import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
+from airflow_provider_zelto.api_request import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
 from airflow_provider_zelto.get_provider_info import connection_type_info, get_provider_info
 from airflow_provider_zelto.hooks.zelto import ZeltoHook
 from airflow_provider_zelto.services import ZELTO

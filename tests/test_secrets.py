@@ -13,7 +13,6 @@ import pytest
 from airflow.models.trigger import Trigger
 from airflow.providers.common.compat.sdk import TaskDeferred
 
-from airflow_provider_zelto import conditions
 from airflow_provider_zelto.exceptions import APIError, error_to_json
 from airflow_provider_zelto.hooks.zelto import ZeltoHook
 from airflow_provider_zelto.operators.zelto import ListCustomerMetricsOperator, SubmitCustomerMetricOperator
@@ -179,9 +178,7 @@ def test_no_connection_that_does_not_work_shows_its_secrets(ask, connect, no_bac
 
 
 @pytest.fixture(params=MODES)
-def sensor(request, call, monkeypatch):
-    monkeypatch.setattr(conditions, "_LONGEST_PAUSE", 0.01)
-
+def sensor(request, call, short_pauses):
     def make(**arguments):
         return CustomerMetricsSensor(
             task_id="wait",

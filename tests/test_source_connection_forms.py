@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_zelto.get_provider_info import connection_type_info, get_provider_info
 from tests.conftest import AIRFLOW_VERSION
-from tests.sources import SOURCES
+from tests.sources import LOCAL_SOURCES
 from tests.test_get_provider_info import form_library  # noqa: F401 - a fixture
 
 PLACEHOLDERS = {
@@ -48,7 +48,7 @@ def without_link(fields):
 
 
 @pytest.mark.usefixtures("form_library")
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", LOCAL_SOURCES)
 def test_airflow_shows_the_form_of_a_source(name):
     form_of = form_of_airflow_2 if AIRFLOW_VERSION < (3, 0) else form_of_airflow_3
     placeholders, form = form_of(name)
@@ -61,19 +61,19 @@ def test_airflow_shows_the_form_of_a_source(name):
 
 
 @pytest.mark.usefixtures("form_library")
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", LOCAL_SOURCES)
 def test_airflow_knows_the_hook_of_a_source_and_can_test_its_connections(name):
     from airflow.providers_manager import ProvidersManager
 
     hook = ProvidersManager().hooks[name]
-    assert hook.hook_class_name == f"airflow_provider_zelto.hooks.{name}.{SOURCES[name].hook.__name__}"
+    assert hook.hook_class_name == f"airflow_provider_zelto.hooks.{name}.{LOCAL_SOURCES[name].hook.__name__}"
     assert hook.connection_id_attribute_name == f"{name}_conn_id"
     assert (hook.connection_testable, hook.hook_name) == (True, name.capitalize())
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", LOCAL_SOURCES)
 def test_a_connection_type_leads_to_its_hook_and_says_where_it_asks(name):
-    hook = SOURCES[name].hook
+    hook = LOCAL_SOURCES[name].hook
     declared = connection_type_info(hook.conn_type)
     module, _, class_name = declared["hook-class-name"].rpartition(".")
     assert getattr(importlib.import_module(module), class_name) is hook
@@ -82,7 +82,7 @@ def test_a_connection_type_leads_to_its_hook_and_says_where_it_asks(name):
     assert hook.default_conn_name == f"{name}_default"
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", LOCAL_SOURCES)
 @pytest.mark.parametrize("kind", ["hooks", "operators", "sensors", "triggers", "transfers"])
 def test_every_module_of_a_source_is_listed_and_can_be_imported(name, kind):
     named = {"integration-name": name.capitalize()}

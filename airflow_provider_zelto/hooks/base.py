@@ -13,13 +13,8 @@ from typing import Any, ClassVar, Self
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
-from airflow_provider_zelto.api_client import (
-    APIClient,
-    APIRequest,
-    AsyncAPIClient,
-    ClientSettings,
-    RetryPolicy,
-)
+from airflow_provider_zelto.api_client import APIClient, AsyncAPIClient
+from airflow_provider_zelto.api_request import APIRequest, ClientSettings, RetryPolicy
 from airflow_provider_zelto.connection import client_settings
 from airflow_provider_zelto.exceptions import (
     APIError,
@@ -39,6 +34,7 @@ class APIHook(BaseHook):
     :param conn_id: id of the Airflow connection.
     """
 
+    conn_name_attr: ClassVar[str]
     conn_type: ClassVar[str]
     service: ClassVar[Service]
 
@@ -47,6 +43,15 @@ class APIHook(BaseHook):
         self._conn_id = conn_id
         self._client: APIClient | None = None
         self._async_client: AsyncAPIClient | None = None
+
+    @classmethod
+    def of(cls, owner: object) -> Self:
+        """
+        Make the hook for the connection that a task or a trigger names.
+
+        :param owner: has the connection's id in the attribute that is named as the hook's argument.
+        """
+        return cls(getattr(owner, cls.conn_name_attr))
 
     def get_settings(self) -> ClientSettings:
         """

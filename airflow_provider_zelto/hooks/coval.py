@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from airflow_provider_zelto.api_client import APIRequest
+from airflow_provider_zelto.api_request import APIRequest
 from airflow_provider_zelto.arguments import refuse, whole_number
 from airflow_provider_zelto.exceptions import APIResponseValidationError, FieldError, InvalidMetricError
 from airflow_provider_zelto.hooks.base import APIHook, connection_form_widgets, ui_field_behaviour

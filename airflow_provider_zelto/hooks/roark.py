@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from airflow_provider_zelto.api_client import APIRequest
+from airflow_provider_zelto.api_request import APIRequest
 from airflow_provider_zelto.arguments import boolean, one_of
 from airflow_provider_zelto.hooks.base import APIHook, connection_form_widgets, ui_field_behaviour
 from airflow_provider_zelto.models import Chat, read_roark_metrics

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_zelto.api_client import APIRequest
+from airflow_provider_zelto.api_request import APIRequest
 from airflow_provider_zelto.assets import report_lineage
 from airflow_provider_zelto.hooks.base import APIHook, connection_form_widgets, ui_field_behaviour
 from airflow_provider_zelto.models import (

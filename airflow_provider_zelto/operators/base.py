@@ -1,4 +1,4 @@
-"""What the operators share that submit metrics, one after the other or many at a time."""
+"""What the operators share: submitting a task's metrics, and a request for each of many rows."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_zelto.arguments import DEFAULT_CONCURRENCY
 from airflow_provider_zelto.assets import report_events, report_lineage
-from airflow_provider_zelto.bulk import DEFAULT_CONCURRENCY
 from airflow_provider_zelto.checkpoint import Checkpoint
 from airflow_provider_zelto.hooks.zelto import ZeltoHook
 from airflow_provider_zelto.models import CustomerMetric, NewCustomerMetric

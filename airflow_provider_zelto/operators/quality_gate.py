@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
-from airflow_provider_zelto.coverage import read_calls
+from airflow_provider_zelto.calls import read_calls
 from airflow_provider_zelto.exceptions import QualityGateError
 from airflow_provider_zelto.gate import Gate, GateReport, explain, explain_condition
 from airflow_provider_zelto.operators.base import BatchOperator

@@ -145,7 +145,7 @@ class ListCustomerMetricsOperator(BaseOperator):
             metrics = hook.list_customer_metrics(wanted.conversation_id)
         found = with_labels(metrics, wanted.labels)
         self.log.info(
-            "Call %s has %d metrics in Zelto, %d of them asked for.",
+            "Metrics of call %s in Zelto: %d, of them asked for: %d.",
             wanted.conversation_id,
             len(metrics),
             len(found),

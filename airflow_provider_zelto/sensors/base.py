@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
@@ -22,10 +22,9 @@ from airflow.triggers.base import StartTriggerArgs
 from airflow_provider_zelto.arguments import Arguments
 from airflow_provider_zelto.conditions import (
     MAX_CONSECUTIVE_FAILURES,
-    ChatMetricsCondition,
-    ConversationMetricsCondition,
+    Condition,
     Failures,
-    MetricsCondition,
+    SourceCondition,
 )
 from airflow_provider_zelto.exceptions import (
     APIError,
@@ -33,17 +32,17 @@ from airflow_provider_zelto.exceptions import (
     InvalidConnectionError,
     InvalidMetricError,
     MissingValueError,
-    error_from_json,
 )
 from airflow_provider_zelto.hooks.base import APIHook
 from airflow_provider_zelto.sensors import refusals
+from airflow_provider_zelto.triggers.base import PollTrigger, event_result
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_zelto.triggers.base import PollTrigger
-
 H = TypeVar("H", bound=APIHook)
+C = TypeVar("C", bound=Condition)
+S = TypeVar("S", bound=SourceCondition)
 
 TRIGGER_TIMEOUT = "Trigger timeout"
 _ENDS = (APIError, InvalidMetricError, InvalidConnectionError, MissingValueError, AirflowSensorTimeout)
@@ -58,6 +57,7 @@ class PollSensor(BaseSensorOperator, Generic[H]):
     """
 
     ui_color = "#e3e9fb"
+    hook_class: type[H]
 
     def __init__(
         self,
@@ -73,9 +73,9 @@ class PollSensor(BaseSensorOperator, Generic[H]):
         self.max_consecutive_failures = max_consecutive_failures
         self._give_up_at = float("inf")
 
-    @abstractmethod
     def make_hook(self) -> H:
         """Make the hook to ask with."""
+        return self.hook_class.of(self)
 
     @abstractmethod
     def make_trigger(self) -> PollTrigger[H]:
@@ -136,9 +136,7 @@ class PollSensor(BaseSensorOperator, Generic[H]):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Return what the trigger found, or raise the error it met."""
-        if "error" in event:
-            raise error_from_json(event["error"])
-        return self.accept(event["result"])
+        return self.accept(event_result(event))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after a deferral; soft_fail and timeouts mean the same there in every Airflow version."""
@@ -188,7 +186,7 @@ class PollSensor(BaseSensorOperator, Generic[H]):
         return (datetime.now(UTC) - first).total_seconds() if first else 0
 
 
-class ConditionSensor(PollSensor[H]):
+class ConditionSensor(PollSensor[H], Generic[H, C]):
     """
     Base of the sensors that wait for one call, and can start and end in the triggerer.
 
@@ -200,7 +198,8 @@ class ConditionSensor(PollSensor[H]):
     :param kwargs: the other arguments of :class:`PollSensor`.
     """
 
-    condition_class: ClassVar[type[MetricsCondition | ChatMetricsCondition | ConversationMetricsCondition]]
+    condition_class: type[C]
+    trigger_class: type[PollTrigger[H]]
 
     def __init__(
         self,
@@ -214,6 +213,20 @@ class ConditionSensor(PollSensor[H]):
         super().__init__(deferrable=True if in_triggerer and deferrable is None else deferrable, **kwargs)
         self.end_from_trigger = end_from_trigger
         self._is_to_start_from_trigger = start_from_trigger
+
+    @property
+    def condition(self) -> C:
+        """What is waited for."""
+        return self.condition_class.check(self._arguments(self.condition_class))
+
+    def make_trigger(self) -> PollTrigger[H]:
+        """Make the trigger that waits for the same."""
+        connection = self.hook_class.conn_name_attr
+        return self.trigger_class(
+            **self._arguments(self.condition_class),
+            **{connection: getattr(self, connection)},
+            **self.polling(),
+        )
 
     def check_arguments(self) -> None:
         """Check what is known while the DAG is parsed; for the end of the constructor."""
@@ -266,15 +279,10 @@ class ConditionSensor(PollSensor[H]):
         return {**super().polling(), **ending}
 
 
-class SourceSensor(ConditionSensor[H]):
+class SourceSensor(ConditionSensor[H, S], Generic[H, S]):
     """Base of the sensors that wait for named metrics, each of which may turn out to have no value."""
 
     on_missing_value: str
-
-    @property
-    @abstractmethod
-    def condition(self) -> ChatMetricsCondition | ConversationMetricsCondition:
-        """What is waited for."""
 
     def accept(self, result: Any) -> Any:
         """Name the metrics in the log, and do with a missing value as ``on_missing_value`` says."""

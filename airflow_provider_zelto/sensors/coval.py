@@ -12,7 +12,7 @@ from airflow_provider_zelto.sensors.base import SourceSensor
 from airflow_provider_zelto.triggers.coval import CovalConversationMetricsTrigger
 
 
-class CovalConversationMetricsSensor(SourceSensor[CovalHook]):
+class CovalConversationMetricsSensor(SourceSensor[CovalHook, ConversationMetricsCondition]):
     """
     Wait until metrics of a conversation are computed in Coval.
 
@@ -42,7 +42,9 @@ class CovalConversationMetricsSensor(SourceSensor[CovalHook]):
     """
 
     template_fields: Sequence[str] = ("conversation_id", "metric_ids", "coval_conn_id")
+    hook_class = CovalHook
     condition_class = ConversationMetricsCondition
+    trigger_class = CovalConversationMetricsTrigger
 
     def __init__(
         self,
@@ -59,23 +61,6 @@ class CovalConversationMetricsSensor(SourceSensor[CovalHook]):
         self.on_missing_value = on_missing_value
         self.coval_conn_id = coval_conn_id
         self.check_arguments()
-
-    @property
-    def condition(self) -> ConversationMetricsCondition:
-        """What is waited for."""
-        return ConversationMetricsCondition.check(self._arguments(ConversationMetricsCondition))
-
-    def make_hook(self) -> CovalHook:
-        """Make the hook for the connection."""
-        return CovalHook(self.coval_conn_id)
-
-    def make_trigger(self) -> CovalConversationMetricsTrigger:
-        """Make the trigger that waits for the same."""
-        return CovalConversationMetricsTrigger(
-            **self._arguments(ConversationMetricsCondition),
-            coval_conn_id=self.coval_conn_id,
-            **self.polling(),
-        )
 
     def ask(self, hook: CovalHook) -> list[CovalMetric] | None:
         """Ask once; give the outputs when all metrics are computed."""

@@ -11,7 +11,7 @@ from airflow_provider_zelto.sensors.base import SourceSensor
 from airflow_provider_zelto.triggers.roark import RoarkChatMetricsTrigger
 
 
-class RoarkChatMetricsSensor(SourceSensor[RoarkHook]):
+class RoarkChatMetricsSensor(SourceSensor[RoarkHook, ChatMetricsCondition]):
     """
     Wait until metrics of a chat are computed in Roark.
 
@@ -41,7 +41,9 @@ class RoarkChatMetricsSensor(SourceSensor[RoarkHook]):
     """
 
     template_fields: Sequence[str] = ("chat_id", "slugs", "roark_conn_id")
+    hook_class = RoarkHook
     condition_class = ChatMetricsCondition
+    trigger_class = RoarkChatMetricsTrigger
 
     def __init__(
         self,
@@ -58,21 +60,6 @@ class RoarkChatMetricsSensor(SourceSensor[RoarkHook]):
         self.on_missing_value = on_missing_value
         self.roark_conn_id = roark_conn_id
         self.check_arguments()
-
-    @property
-    def condition(self) -> ChatMetricsCondition:
-        """What is waited for."""
-        return ChatMetricsCondition.check(self._arguments(ChatMetricsCondition))
-
-    def make_hook(self) -> RoarkHook:
-        """Make the hook for the connection."""
-        return RoarkHook(self.roark_conn_id)
-
-    def make_trigger(self) -> RoarkChatMetricsTrigger:
-        """Make the trigger that waits for the same."""
-        return RoarkChatMetricsTrigger(
-            **self._arguments(ChatMetricsCondition), roark_conn_id=self.roark_conn_id, **self.polling()
-        )
 
     def ask(self, hook: RoarkHook) -> list[dict[str, Any]] | None:
         """Ask once; give the metrics when they are all computed."""

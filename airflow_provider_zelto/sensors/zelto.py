@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException
 
-from airflow_provider_zelto.api_client import AsyncAPIClient, ClientSettings
-from airflow_provider_zelto.arguments import is_templated
-from airflow_provider_zelto.batch_run import SECONDS_BETWEEN_REPORTS
-from airflow_provider_zelto.bulk import DEFAULT_CONCURRENCY, LoopThread
+from airflow_provider_zelto.api_client import AsyncAPIClient
+from airflow_provider_zelto.api_request import ClientSettings
+from airflow_provider_zelto.arguments import DEFAULT_CONCURRENCY, is_templated
+from airflow_provider_zelto.calls import read_calls
 from airflow_provider_zelto.checkpoint import StateStore
 from airflow_provider_zelto.conditions import MetricsCondition
-from airflow_provider_zelto.coverage import Coverage, CoverageCondition, CoverageSummary, read_calls
+from airflow_provider_zelto.coverage import Coverage, CoverageCondition, CoverageSummary
+from airflow_provider_zelto.event_loops import SECONDS_BETWEEN_REPORTS, LoopThread
 from airflow_provider_zelto.exceptions import APIError, FieldError, InvalidMetricError
 from airflow_provider_zelto.hooks.zelto import ZeltoHook, list_request
 from airflow_provider_zelto.links import CallLink
@@ -31,7 +32,7 @@ CALLS_IN_TRIGGER = 1000
 _STATE_KEY = "zelto_coverage"
 
 
-class CustomerMetricsSensor(ConditionSensor[ZeltoHook]):
+class CustomerMetricsSensor(ConditionSensor[ZeltoHook, MetricsCondition]):
     """
     Wait until a call's metrics are in Zelto.
 
@@ -61,7 +62,9 @@ class CustomerMetricsSensor(ConditionSensor[ZeltoHook]):
     """
 
     template_fields: Sequence[str] = ("conversation_id", "labels", "updated_after", "zelto_conn_id")
+    hook_class = ZeltoHook
     condition_class = MetricsCondition
+    trigger_class = CustomerMetricsTrigger
     operator_extra_links = (CallLink(),)
 
     def __init__(
@@ -82,26 +85,14 @@ class CustomerMetricsSensor(ConditionSensor[ZeltoHook]):
         self.zelto_conn_id = zelto_conn_id
         self.check_arguments()
 
-    def make_hook(self) -> ZeltoHook:
-        """Make the hook for the connection."""
-        return ZeltoHook(self.zelto_conn_id)
-
-    def make_trigger(self) -> CustomerMetricsTrigger:
-        """Make the trigger that waits for the same."""
-        return CustomerMetricsTrigger(
-            **self._arguments(MetricsCondition),
-            zelto_conn_id=self.zelto_conn_id,
-            **self.polling(),
-        )
-
     def ask(self, hook: ZeltoHook) -> list[CustomerMetric] | None:
         """Ask once; give the matching metrics when they are all there."""
-        condition = MetricsCondition.check(self._arguments(MetricsCondition))
+        condition = self.condition
         return condition.met_by(hook.list_customer_metrics(condition.conversation_id))
 
     def accept(self, result: list[CustomerMetric]) -> list[CustomerMetric]:
         """Name the labels found in the log."""
-        self.log.info(MetricsCondition.check(self._arguments(MetricsCondition)).summary(result))
+        self.log.info(self.condition.summary(result))
         return result
 
 
@@ -143,6 +134,7 @@ class CustomerMetricsCoverageSensor(PollSensor[ZeltoHook]):
         "updated_after",
         "zelto_conn_id",
     )
+    hook_class = ZeltoHook
 
     def __init__(
         self,
@@ -189,10 +181,6 @@ class CustomerMetricsCoverageSensor(PollSensor[ZeltoHook]):
             if (next_kwargs or {}).get("error") != TRIGGER_TIMEOUT:
                 raise
             return self._ask_at_the_end(type(error))
-
-    def make_hook(self) -> ZeltoHook:
-        """Make the hook for the connection."""
-        return ZeltoHook(self.zelto_conn_id)
 
     def make_trigger(self) -> CustomerMetricsCoverageTrigger:
         """Make the trigger that waits for the calls that are missing still."""

@@ -11,9 +11,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, TypeVar
 
 from airflow_provider_zelto.api_client import AsyncAPIClient
-from airflow_provider_zelto.arguments import Arguments, is_templated
+from airflow_provider_zelto.arguments import NATIVE_HINT, Arguments, is_templated
 from airflow_provider_zelto.batch_run import BatchOptions, JobRun
 from airflow_provider_zelto.bulk import PATIENT, Job
+from airflow_provider_zelto.event_loops import cancelled
 from airflow_provider_zelto.exceptions import (
     BadRequestError,
     FieldError,
@@ -65,10 +66,12 @@ class SourceToZeltoOperator(BatchOperator):
     :param pairs: many calls: list of dicts with the id at the source and ``conversation_id``.
     :param max_rejects: more rejected calls than this stop the batch; None for no limit. Default: 0.
     :param kwargs: the other arguments of :class:`~airflow_provider_zelto.operators.base.BatchOperator`.
+    :cvar source_hook_class: class of the source's hook.
     :cvar pair: checks what names a call at the source and in Zelto.
     :cvar source_id: name of the argument that names it at the source.
     """
 
+    source_hook_class: ClassVar[type[APIHook]]
     pair: ClassVar[type[Arguments]]
     source_id: ClassVar[str]
     ui_color = "#d9efe6"
@@ -108,10 +111,6 @@ class SourceToZeltoOperator(BatchOperator):
         return {self.source_id: getattr(self, self.source_id), "conversation_id": self.conversation_id}
 
     @abstractmethod
-    def source_hook(self) -> APIHook:
-        """Make the hook for the source."""
-
-    @abstractmethod
     def fetch(self, hook: Any, source_id: str) -> Iterable[Any]:
         """List a call's metrics at the source."""
 
@@ -139,14 +138,13 @@ class SourceToZeltoOperator(BatchOperator):
         return run.carry(list(self.pairs))
 
     def _check_pairs(self) -> None:
-        # A template renders a list as text unless the DAG renders native objects, and text is iterable too.
+        # Text is iterable too.
         if isinstance(self.pairs, str | bytes | Mapping) or not isinstance(self.pairs, Iterable):
-            limit = "a list of dicts (a template needs render_template_as_native_obj=True for that)"
-            raise InvalidMetricError([FieldError("pairs", self.pairs, limit)])
+            raise InvalidMetricError([FieldError("pairs", self.pairs, f"a list of dicts{NATIVE_HINT}")])
 
     def _carry_one(self, context: Context, mappings: Sequence[MetricMapping]) -> CarriedCall:
         call = self.pair.check(self._call()).model_dump()
-        with self.source_hook() as source:
+        with self.source_hook_class.of(self) as source:
             found = self.values(self.fetch(source, call[self.source_id]))
         metrics, skipped = map_metrics(mappings, call["conversation_id"], found)
         submitted = submit_metrics(self, context, self.zelto_conn_id, metrics, log_each=False)
@@ -175,7 +173,7 @@ class _CarryRun(JobRun[CustomerMetric]):
 
     def carry(self, pairs: Sequence[Mapping[str, str]]) -> CarriedCalls:
         """Carry them, and sum up."""
-        self._source_settings = self._transfer.source_hook().get_settings()
+        self._source_settings = self._transfer.source_hook_class.of(self._transfer).get_settings()
         self.run(lambda: pairs)
         reasons = [
             {**one._asdict(), "calls": calls} for one, calls in self._skipped.most_common(_REASONS_TO_SKIP)
@@ -246,7 +244,4 @@ async def _in_order(
             first, task = under_way.popleft()
             yield first, await task
     finally:
-        tasks = [task for _, task in under_way]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancelled([task for _, task in under_way])

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
-
-from pydantic import BeforeValidator
+from typing import Any
 
 from airflow_provider_zelto.api_client import AsyncAPIClient
-from airflow_provider_zelto.arguments import identifier
 from airflow_provider_zelto.conditions import COVAL_FINAL_STATUSES
 from airflow_provider_zelto.hooks.coval import CovalHook, Pages
 from airflow_provider_zelto.mapping import SourceValue
-from airflow_provider_zelto.models import Call, CovalMetric
+from airflow_provider_zelto.models import Call, CovalId, CovalMetric
 from airflow_provider_zelto.transfers.base import SourceToZeltoOperator
 
 _ORDER = "create_time"
@@ -21,7 +18,7 @@ _ORDER = "create_time"
 class CovalPair(Call):
     """A call, by its id in Coval and its UUID in Zelto."""
 
-    coval_conversation_id: Annotated[str, BeforeValidator(identifier(22, 26))]
+    coval_conversation_id: CovalId
 
 
 class CovalToZeltoOperator(SourceToZeltoOperator):
@@ -64,6 +61,7 @@ class CovalToZeltoOperator(SourceToZeltoOperator):
     :raises APIError: when a request fails, after repeating it where that can help.
     """
 
+    source_hook_class = CovalHook
     pair = CovalPair
     source_id = "coval_conversation_id"
     template_fields: Sequence[str] = (
@@ -87,10 +85,6 @@ class CovalToZeltoOperator(SourceToZeltoOperator):
         self.coval_conversation_id = coval_conversation_id
         self.coval_conn_id = coval_conn_id
         self._check()
-
-    def source_hook(self) -> CovalHook:
-        """Make the hook for Coval."""
-        return CovalHook(self.coval_conn_id)
 
     def fetch(self, hook: CovalHook, source_id: str) -> Iterable[CovalMetric]:
         """List a conversation's metric outputs, the latest last."""

@@ -58,6 +58,7 @@ class RoarkToZeltoOperator(SourceToZeltoOperator):
     :raises APIError: when a request fails, after repeating it where that can help.
     """
 
+    source_hook_class = RoarkHook
     pair = RoarkPair
     source_id = "chat_id"
     template_fields: Sequence[str] = (
@@ -81,10 +82,6 @@ class RoarkToZeltoOperator(SourceToZeltoOperator):
         self.chat_id = chat_id
         self.roark_conn_id = roark_conn_id
         self._check()
-
-    def source_hook(self) -> RoarkHook:
-        """Make the hook for Roark."""
-        return RoarkHook(self.roark_conn_id)
 
     def fetch(self, hook: RoarkHook, source_id: str) -> list[dict[str, Any]]:
         """List a chat's metrics, those without a value too."""

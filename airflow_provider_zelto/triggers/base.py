@@ -6,20 +6,14 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from functools import cached_property
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from airflow import __version__ as airflow_version
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from pydantic_core import to_jsonable_python
 
 from airflow_provider_zelto.arguments import is_templated
-from airflow_provider_zelto.conditions import (
-    MAX_CONSECUTIVE_FAILURES,
-    ChatMetricsCondition,
-    ConversationMetricsCondition,
-    Failures,
-    MetricsCondition,
-)
+from airflow_provider_zelto.conditions import MAX_CONSECUTIVE_FAILURES, Condition, Failures
 from airflow_provider_zelto.exceptions import (
     APIError,
     InvalidConnectionError,
@@ -30,7 +24,7 @@ from airflow_provider_zelto.exceptions import (
 from airflow_provider_zelto.hooks.base import APIHook
 
 H = TypeVar("H", bound=APIHook)
-C = TypeVar("C", bound=MetricsCondition | ChatMetricsCondition | ConversationMetricsCondition)
+C = TypeVar("C", bound=Condition)
 
 _IS_AIRFLOW_3 = not airflow_version.startswith("2.")
 
@@ -48,6 +42,8 @@ class PollTrigger(BaseTrigger, Generic[H]):
         fail or skip the task goes to a worker all the same: only there does Airflow tell one from the other.
     :param do_xcom_push: whether the task's end leaves the result as XCom.
     """
+
+    hook_class: type[H]
 
     def __init__(
         self,
@@ -67,9 +63,9 @@ class PollTrigger(BaseTrigger, Generic[H]):
     def arguments(self) -> dict[str, Any]:
         """Give the arguments that make this trigger again, as JSON data, without those of the base."""
 
-    @abstractmethod
     def hook(self) -> H:
         """Make the hook to ask with."""
+        return self.hook_class.of(self)
 
     @abstractmethod
     async def poke(self, hook: H) -> Any:
@@ -183,15 +179,16 @@ class ConditionTrigger(PollTrigger[H], Generic[H, C]):
     @cached_property
     def condition(self) -> C:
         """What is waited for."""
-        return cast("C", self._condition_class.check(self._given()))
+        return self._condition_class.check(self._given())
 
     def summary(self, result: Any) -> str:
         """Say what was found."""
         return self.condition.summary(result)
 
     def arguments(self) -> dict[str, Any]:
-        """Give what makes the condition."""
-        return self._given()
+        """Give what makes the condition, and the connection id."""
+        connection = self.hook_class.conn_name_attr
+        return {**self._given(), connection: getattr(self, connection)}
 
     def _given(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self._condition_class.model_fields}

@@ -28,6 +28,8 @@ class CovalConversationMetricsTrigger(ConditionTrigger[CovalHook, ConversationMe
     :param do_xcom_push: whether the task's end leaves the metrics as XCom.
     """
 
+    hook_class = CovalHook
+
     def __init__(
         self,
         *,
@@ -54,17 +56,9 @@ class CovalConversationMetricsTrigger(ConditionTrigger[CovalHook, ConversationMe
         )
         self.coval_conn_id = coval_conn_id
 
-    def arguments(self) -> dict[str, Any]:
-        """Give the condition and the connection id."""
-        return {**super().arguments(), "coval_conn_id": self.coval_conn_id}
-
     def is_success(self, result: Any) -> bool:
         """Tell whether every metric has a value, or need not have one."""
         return not self.condition.unwelcome(result)
-
-    def hook(self) -> CovalHook:
-        """Make the hook for the connection."""
-        return CovalHook(self.coval_conn_id)
 
     async def poke(self, hook: CovalHook) -> list[CovalMetric] | None:
         """Ask once; give the outputs when all metrics are computed."""

@@ -28,6 +28,8 @@ class RoarkChatMetricsTrigger(ConditionTrigger[RoarkHook, ChatMetricsCondition])
     :param do_xcom_push: whether the task's end leaves the metrics as XCom.
     """
 
+    hook_class = RoarkHook
+
     def __init__(
         self,
         *,
@@ -50,17 +52,9 @@ class RoarkChatMetricsTrigger(ConditionTrigger[RoarkHook, ChatMetricsCondition])
         )
         self.roark_conn_id = roark_conn_id
 
-    def arguments(self) -> dict[str, Any]:
-        """Give the condition and the connection id."""
-        return {**super().arguments(), "roark_conn_id": self.roark_conn_id}
-
     def is_success(self, result: Any) -> bool:
         """Tell whether every metric has a value, or need not have one."""
         return not self.condition.unwelcome(result)
-
-    def hook(self) -> RoarkHook:
-        """Make the hook for the connection."""
-        return RoarkHook(self.roark_conn_id)
 
     async def poke(self, hook: RoarkHook) -> list[dict[str, Any]] | None:
         """Ask once; give the metrics when they are all computed."""

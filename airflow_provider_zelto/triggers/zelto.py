@@ -7,8 +7,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from airflow_provider_zelto.arguments import DEFAULT_CONCURRENCY
+from airflow_provider_zelto.calls import read_calls
 from airflow_provider_zelto.conditions import MAX_CONSECUTIVE_FAILURES, MetricsCondition
-from airflow_provider_zelto.coverage import Coverage, CoverageCondition, CoverageSummary, read_calls
+from airflow_provider_zelto.coverage import Coverage, CoverageCondition, CoverageSummary
 from airflow_provider_zelto.hooks.zelto import ZeltoHook
 from airflow_provider_zelto.models import CustomerMetric
 from airflow_provider_zelto.triggers.base import ConditionTrigger, PollTrigger
@@ -31,6 +33,8 @@ class CustomerMetricsTrigger(ConditionTrigger[ZeltoHook, MetricsCondition]):
     :param end_from_trigger: end the task as successful once the metrics are there, without a worker.
     :param do_xcom_push: whether the task's end leaves the metrics as XCom.
     """
+
+    hook_class = ZeltoHook
 
     def __init__(
         self,
@@ -60,14 +64,6 @@ class CustomerMetricsTrigger(ConditionTrigger[ZeltoHook, MetricsCondition]):
         )
         self.zelto_conn_id = zelto_conn_id
 
-    def arguments(self) -> dict[str, Any]:
-        """Give the condition and the connection id."""
-        return {**super().arguments(), "zelto_conn_id": self.zelto_conn_id}
-
-    def hook(self) -> ZeltoHook:
-        """Make the hook for the connection."""
-        return ZeltoHook(self.zelto_conn_id)
-
     async def poke(self, hook: ZeltoHook) -> list[CustomerMetric] | None:
         """Ask once; give the matching metrics when they are all there."""
         metrics = await hook.alist_customer_metrics(self.condition.conversation_id)
@@ -95,6 +91,8 @@ class CustomerMetricsCoverageTrigger(PollTrigger[ZeltoHook]):
         so many failures in a row leave the rest of it for the next.
     """
 
+    hook_class = ZeltoHook
+
     def __init__(
         self,
         *,
@@ -102,7 +100,7 @@ class CustomerMetricsCoverageTrigger(PollTrigger[ZeltoHook]):
         labels: Sequence[str] | None = None,
         min_coverage: float = 1.0,
         updated_after: str | None = None,
-        concurrency: int = 16,
+        concurrency: int = DEFAULT_CONCURRENCY,
         covered: int = 0,
         waiting_since: float | None = None,
         zelto_conn_id: str = ZeltoHook.default_conn_name,
@@ -132,10 +130,6 @@ class CustomerMetricsCoverageTrigger(PollTrigger[ZeltoHook]):
             "waiting_since": self.waiting_since,
             "zelto_conn_id": self.zelto_conn_id,
         }
-
-    def hook(self) -> ZeltoHook:
-        """Make the hook for the connection."""
-        return ZeltoHook(self.zelto_conn_id)
 
     async def poke(self, hook: ZeltoHook) -> CoverageSummary | None:
         """Ask once for every call that is missing; give the summary when there are enough."""

@@ -18,6 +18,7 @@ PAPERS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 _BLOCK = re.compile(
     r"^(?P<indent> *)```(?P<language>\w+)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL
 )
+_SET_FOR_ONE = re.compile(r"^(?:[A-Z_]+=\S+ )+")
 
 
 def code_blocks(paper: Path, *languages: str) -> list[str]:
@@ -31,12 +32,13 @@ def code_blocks(paper: Path, *languages: str) -> list[str]:
 
 
 def commands(*starts: str) -> list[Any]:
-    """Give the shell commands of all papers that start so, as parameters of a test."""
+    """Give the shell commands of all papers that start so, past variables, as parameters of a test."""
     return [
         pytest.param(line, id=f"{paper.name}: {line}")
         for paper in PAPERS
         for block in code_blocks(paper, "bash", "console")
-        for line in map(str.strip, block.replace("\\\n", "").replace("$ ", "").splitlines())
+        for words in map(str.strip, block.replace("\\\n", "").replace("$ ", "").splitlines())
+        for line in [_SET_FOR_ONE.sub("", words)]
         if line.startswith(starts)
     ]
 

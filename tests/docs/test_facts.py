@@ -11,7 +11,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from packaging.requirements import Requirement
 
 from airflow_provider_zelto import batch_run, conditions, exceptions, models
-from airflow_provider_zelto.api_client import CONNECTIONS, ClientSettings, RetryPolicy
+from airflow_provider_zelto.api_client import CONNECTIONS
+from airflow_provider_zelto.api_request import ClientSettings, RetryPolicy
 from airflow_provider_zelto.bulk import PATIENT
 from airflow_provider_zelto.get_provider_info import get_provider_info
 from airflow_provider_zelto.hooks.zelto import ZeltoHook

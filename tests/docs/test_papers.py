@@ -5,22 +5,24 @@ import subprocess
 import sys
 from importlib.metadata import metadata
 from pathlib import Path
-from urllib.parse import unquote
 
 import pytest
 
 from airflow_provider_zelto.connection import client_settings
 from airflow_provider_zelto.hooks.zelto import ZeltoHook
 from airflow_provider_zelto.services import ZELTO
+from tests.docs.dead_links import dead_links_of_paper
 from tests.docs.papers import PAPERS, ROOT, commands, words_of
-
-_LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 
 
 @pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: paper.name)
 def test_links_lead_somewhere(paper):
-    targets = _LINK.findall(paper.read_text())
-    assert [target for target in targets if not (paper.parent / unquote(target)).exists()] == []
+    assert dead_links_of_paper(paper) == []
+
+
+@pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: paper.name)
+def test_links_have_words_where_no_site_gives_them_any(paper):
+    assert re.findall(r"(?<!!)\[\]\(.*?\)", paper.read_text()) == []
 
 
 @pytest.mark.parametrize("command", commands("make "))

@@ -12,7 +12,7 @@ from airflow_provider_zelto.exceptions import InvalidMetricError, SourceMetricEr
 from airflow_provider_zelto.mapping import MetricMapping, SourceValue, check_mappings, map_metrics
 from tests.answers import CALL
 from tests.docs.papers import ROOT, commands, words_of
-from tests.sources import SOURCES
+from tests.sources import LOCAL_SOURCES
 
 NAMES = {"source": "csat", "label": "CSAT"}
 
@@ -82,7 +82,7 @@ def test_the_tables_show_every_field_every_operator_and_every_aggregate():
     assert aggregates == {"mean", "min", "max", "last", "all_pass", "any_pass"}
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", LOCAL_SOURCES)
 def test_the_connection_in_the_environment_can_be_used(name, monkeypatch):
     variable = f"AIRFLOW_CONN_{name.upper()}_DEFAULT"
     shown = [command.values[0] for command in commands(f"export {variable}")]
@@ -90,11 +90,14 @@ def test_the_connection_in_the_environment_can_be_used(name, monkeypatch):
     for command in shown:
         [(_, value)] = [word.split("=", 1) for word in words_of(command)[1:]]
         monkeypatch.setenv(variable, value)
-        settings = SOURCES[name].hook().get_settings()
-        assert settings.base_url in (SOURCES[name].hook.service.base_url, f"http://127.0.0.1:8765/{name}")
+        settings = LOCAL_SOURCES[name].hook().get_settings()
+        assert settings.base_url in (
+            LOCAL_SOURCES[name].hook.service.base_url,
+            f"http://127.0.0.1:8765/{name}",
+        )
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", LOCAL_SOURCES)
 def test_the_page_names_the_address_that_is_asked(name):
     page = (ROOT / "docs" / f"{name}.md").read_text()
-    assert f"`{SOURCES[name].hook.service.base_url}`" in page
+    assert f"`{LOCAL_SOURCES[name].hook.service.base_url}`" in page

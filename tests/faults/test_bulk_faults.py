@@ -114,25 +114,23 @@ def go_down(zelto, after_requests, seconds):
     return thread
 
 
-@pytest.mark.usefixtures("transport")
-def test_an_api_that_is_down_for_a_while_costs_no_row(restarted):
-    rows = make_rows(calls(restarted), 300)
-    thread = go_down(restarted, after_requests=100, seconds=1.5)
+def no_row_is_lost(zelto, count, *, after_requests, seconds):
+    rows = make_rows(calls(zelto), count)
+    thread = go_down(zelto, after_requests, seconds)
     summary = bulk(rows, concurrency=8).execute({})
     thread.join()
-    assert summary["submitted"] == 300
-    assert summary["seconds"] > 1.5
-    judge(restarted, rows)
+    assert summary["submitted"] == count
+    assert summary["seconds"] > seconds
+    judge(zelto, rows)
+
+
+@pytest.mark.usefixtures("transport")
+def test_an_api_that_is_down_for_a_while_costs_no_row(restarted):
+    no_row_is_lost(restarted, 300, after_requests=100, seconds=1.5)
 
 
 def test_an_api_that_is_down_for_20_seconds_costs_no_row(restarted):
-    rows = make_rows(calls(restarted), 200)
-    thread = go_down(restarted, after_requests=50, seconds=20)
-    summary = bulk(rows, concurrency=8).execute({})
-    thread.join()
-    assert summary["submitted"] == 200
-    assert summary["seconds"] > 20
-    judge(restarted, rows)
+    no_row_is_lost(restarted, 200, after_requests=50, seconds=20)
 
 
 @pytest.fixture

@@ -7,30 +7,21 @@ import json
 import pytest
 
 from airflow_provider_zelto.exceptions import (
-    APIError,
     APIResponseValidationError,
-    AuthenticationError,
     BadRequestError,
-    InternalServerError,
-    InvalidConnectionError,
     InvalidMetricError,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitError,
 )
 from airflow_provider_zelto.hooks.roark import RoarkHook, list_request
 from tests.conftest import API_KEY
 from tests.raw_server import RawServer, http_answer
-from tests.sources import CHAT, SOURCES
+from tests.sources import CHAT, LocalRoark
 
 pytest_plugins = ["tests.source_fixtures"]
-
-ROARK = SOURCES["roark"]
 
 
 @pytest.fixture
 def ask(list_metrics):
-    return lambda *args, **kwargs: list_metrics(ROARK, *args, **kwargs)
+    return lambda *args, **kwargs: list_metrics(LocalRoark, *args, **kwargs)
 
 
 @pytest.fixture
@@ -139,35 +130,6 @@ def test_bad_arguments_never_reach_the_network(ask, emulator, arguments, field):
     assert emulator.journal() == []
 
 
-@pytest.mark.usefixtures("roark")
-def test_a_chat_that_is_not_there_is_told(ask):
-    with pytest.raises(NotFoundError) as caught:
-        ask(CHAT)
-    assert str(caught.value).startswith(
-        f"Roark answered 404 Not Found to GET /v1/chat/{CHAT}/metrics (chat {CHAT}): Not found: "
-    )
-    assert "The key's project has no such chat (yet)." in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("status", "error_class"),
-    [
-        (400, BadRequestError),
-        (401, AuthenticationError),
-        (403, PermissionDeniedError),
-        (429, RateLimitError),
-        (503, InternalServerError),
-    ],
-)
-def test_every_error_has_its_class(ask, emulator, roark, chat, status, error_class):
-    emulator.fault(status=status)
-    with pytest.raises(error_class) as caught:
-        ask(chat)
-    error = caught.value
-    assert (error.service, error.method, error.path) == ("Roark", "GET", f"/v1/chat/{chat}/metrics")
-    assert error.status_code == status
-
-
 @pytest.mark.parametrize(
     ("body", "words"),
     [
@@ -218,37 +180,9 @@ def test_the_key_goes_into_the_header_of_roark(ask, connect_source):
     assert "x-api-key" not in headers
 
 
-def test_the_address_of_roark_is_known(connect_source):
-    connect_source("roark", None)
-    assert RoarkHook().get_settings().base_url == "https://api.roark.ai"
-
-
-def test_a_hook_reads_the_connection_it_is_given(emulator, roark, chat, connect_source):
-    roark.add_metric_value(chat, "csat", 4)
-    connect_source("roark", f"{emulator.url}/roark", conn_id="roark_other")
-    connect_source("roark", "http://127.0.0.1:1")
-    hook = RoarkHook(roark_conn_id="roark_other")
-    assert hook.roark_conn_id == "roark_other"
-    assert len(hook.list_chat_metrics(chat)) == 1
-
-
-def test_nothing_is_read_when_a_hook_is_made(mocker):
-    look_up = mocker.patch.object(RoarkHook, "get_connection", autospec=True)
-    RoarkHook("no_such_connection")
-    look_up.assert_not_called()
-
-
 def test_the_method_has_a_twin_for_event_loops_with_the_same_arguments():
     assert inspect.iscoroutinefunction(RoarkHook.alist_chat_metrics)
     assert inspect.signature(RoarkHook.alist_chat_metrics) == inspect.signature(RoarkHook.list_chat_metrics)
-
-
-def test_a_connection_that_cannot_be_used_is_told_on_first_use(connect_source):
-    connect_source("roark", "http://api.roark.ai")
-    with pytest.raises(InvalidConnectionError, match="roark_default"):
-        RoarkHook().list_chat_metrics(CHAT)
-    with pytest.raises(InvalidConnectionError, match="roark_default"):
-        asyncio.run(RoarkHook().alist_chat_metrics(CHAT))
 
 
 def test_many_chats_may_be_asked_for_at_once(roark):
@@ -262,69 +196,6 @@ def test_many_chats_may_be_asked_for_at_once(roark):
 
     listed = asyncio.run(all_of_them())
     assert [metrics[0]["values"][0]["value"] for metrics in listed] == list(range(30))
-
-
-@pytest.mark.usefixtures("roark")
-def test_the_test_of_a_connection_says_that_the_key_is_accepted(emulator):
-    assert RoarkHook().test_connection() == (True, "Roark accepted the API key.")
-    (entry,) = emulator.journal()
-    assert (entry["status"], entry["authorized"]) == (404, True)
-
-
-@pytest.mark.usefixtures("roark")
-def test_the_test_of_a_connection_says_that_the_key_is_refused(emulator, connect_source):
-    connect_source("roark", f"{emulator.url}/roark", password="wrong-key")
-    assert RoarkHook().test_connection() == (False, "Roark refused the API key.")
-
-
-@pytest.mark.usefixtures("roark")
-def test_the_test_of_a_connection_says_that_the_key_may_not_read(emulator):
-    emulator.fault(status=403)
-    assert RoarkHook().test_connection() == (
-        False,
-        "Roark accepted the API key, but it may not read chat metrics.",
-    )
-
-
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [({"status": 503}, "503 Service Unavailable"), ({"action": "html", "status": 200}, "not documented")],
-)
-@pytest.mark.usefixtures("roark")
-def test_the_test_of_a_connection_says_what_went_wrong_without_asking_again(emulator, fault, words):
-    emulator.fault(**fault)
-    works, message = RoarkHook().test_connection()
-    assert not works
-    assert words in message
-    assert len(emulator.journal()) == 1
-
-
-@pytest.mark.parametrize("page", ["<h1>404 Not Found</h1>", "", "[]"])
-@pytest.mark.usefixtures("roark")
-def test_another_server_that_knows_no_such_page_is_not_taken_for_roark(emulator, page):
-    emulator.fault(status=404, body=page)
-    works, message = RoarkHook().test_connection()
-    assert not works
-    assert "accepted" not in message
-
-
-@pytest.mark.usefixtures("roark")
-def test_airflow_itself_can_test_a_connection():
-    from airflow.models import Connection
-
-    works, message = Connection.get_connection_from_secrets("roark_default").test_connection()
-    assert works, message
-
-
-def test_no_error_and_no_log_shows_the_key(ask, emulator, roark, chat, logged):
-    echo = {"error": f"key {API_KEY}", "details": {"sent": API_KEY}}
-    emulator.fault(status=503, body=echo, count=1)
-    emulator.fault(status=400, body=echo)
-    with pytest.raises(APIError) as caught:
-        ask(chat)
-    shown = [str(caught.value), repr(vars(caught.value)), *(line.text for line in logged())]
-    assert any("***" in text for text in shown)
-    assert [text for text in shown if API_KEY in text] == []
 
 
 def test_a_request_is_made_without_asking():

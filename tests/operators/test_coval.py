@@ -3,9 +3,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, task
 
-from airflow_provider_zelto.exceptions import AuthenticationError, InvalidMetricError, NotFoundError
+from airflow_provider_zelto.exceptions import InvalidMetricError
 from airflow_provider_zelto.hooks.coval import coval_filter
 from airflow_provider_zelto.operators.coval import ListCovalConversationMetricsOperator
 from tests.conftest import API_KEY
@@ -61,18 +60,6 @@ def test_one_line_says_what_was_found(conversation, logged):
     assert [line for line in logged() if API_KEY in line.text] == []
 
 
-def test_an_operator_uses_the_connection_it_is_given(emulator, conversation, connect_source):
-    connect_source("coval", f"{emulator.url}/coval", conn_id="refused", password="wrong-key")
-    with pytest.raises(AuthenticationError):
-        list_metrics(conversation, coval_conn_id="refused").execute({})
-
-
-@pytest.mark.usefixtures("coval")
-def test_a_conversation_that_coval_does_not_know_fails_the_task():
-    with pytest.raises(NotFoundError):
-        list_metrics().execute({})
-
-
 @pytest.mark.parametrize(
     ("arguments", "fields"),
     [
@@ -90,30 +77,3 @@ def test_a_literal_that_breaks_a_limit_is_refused_when_the_dag_is_parsed(argumen
     with pytest.raises(InvalidMetricError) as caught:
         list_metrics(**arguments)
     assert [error.field for error in caught.value.errors] == fields
-
-
-def test_every_text_is_templated():
-    operator = list_metrics("{{ a }}", filter="{{ b }}", order_by="{{ c }}", coval_conn_id="{{ d }}")
-    operator.render_template_fields({letter: letter.upper() for letter in "abcd"})
-    assert [getattr(operator, field) for field in operator.template_fields] == list("ABCD")
-
-
-@pytest.mark.parametrize("field", ["conversation_id", "filter", "order_by"])
-@pytest.mark.usefixtures("coval")
-def test_a_template_that_renders_to_a_bad_value_is_refused_before_anything_is_sent(emulator, field):
-    operator = list_metrics(**{field: TEMPLATE})
-    operator.render_template_fields({"params": {"anything": "not / this"}})
-    with pytest.raises(InvalidMetricError) as caught:
-        operator.execute({})
-    assert [error.field for error in caught.value.errors] == [field]
-    assert emulator.journal() == []
-
-
-def test_an_xcom_may_name_the_conversation():
-    with DAG("any", schedule=None):
-
-        @task
-        def anything() -> dict[str, object]:
-            return {}
-
-        assert list_metrics(anything()["key"]).upstream_task_ids == {"anything"}

@@ -4,7 +4,7 @@ import json
 from threading import Timer
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowFailException, AirflowSkipException, task
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
 from airflow_provider_zelto.exceptions import (
     AuthenticationError,
@@ -178,7 +178,7 @@ def test_passing_failures_are_borne(emulator, calls):
 
 def test_a_service_that_stays_down_decides_nothing(emulator, calls, ti, mocker):
     from airflow_provider_zelto import bulk
-    from airflow_provider_zelto.api_client import RetryPolicy
+    from airflow_provider_zelto.api_request import RetryPolicy
 
     mocker.patch.object(bulk, "PATIENT", RetryPolicy(max_retries=0))
     emulator.fault(status=503)
@@ -271,17 +271,11 @@ def test_every_template_is_rendered():
 
 
 @pytest.mark.parametrize("field", ["metrics", "conversation_ids", "labels", "min_pass_rate"])
-def test_an_xcom_may_stand_in_a_templated_argument(field):
-    with DAG("any", schedule=None):
-
-        @task
-        def anything():
-            return []
-
-        arguments = {"metrics": [], "min_score": 1, field: anything()}
-        if field == "conversation_ids":
-            del arguments["metrics"]
-        assert check(**arguments).upstream_task_ids == {"anything"}
+def test_an_xcom_may_stand_in_a_templated_argument(xcom, field):
+    arguments = {"metrics": [], "min_score": 1, field: xcom}
+    if field == "conversation_ids":
+        del arguments["metrics"]
+    assert check(**arguments).upstream_task_ids == {"anything"}
 
 
 @pytest.mark.parametrize(

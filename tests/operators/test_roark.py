@@ -3,9 +3,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, task
 
-from airflow_provider_zelto.exceptions import AuthenticationError, InvalidMetricError, NotFoundError
+from airflow_provider_zelto.exceptions import InvalidMetricError
 from airflow_provider_zelto.operators.roark import ListRoarkChatMetricsOperator
 from tests.conftest import API_KEY
 from tests.sources import CHAT
@@ -56,18 +55,6 @@ def test_one_line_says_what_was_found(chat, logged):
     assert [line for line in logged() if API_KEY in line.text] == []
 
 
-def test_an_operator_uses_the_connection_it_is_given(emulator, chat, connect_source):
-    connect_source("roark", f"{emulator.url}/roark", conn_id="refused", password="wrong-key")
-    with pytest.raises(AuthenticationError):
-        list_metrics(chat, roark_conn_id="refused").execute({})
-
-
-@pytest.mark.usefixtures("roark")
-def test_a_chat_that_roark_does_not_know_fails_the_task():
-    with pytest.raises(NotFoundError):
-        list_metrics().execute({})
-
-
 @pytest.mark.parametrize(
     ("arguments", "fields"),
     [
@@ -81,30 +68,3 @@ def test_a_literal_that_breaks_a_limit_is_refused_when_the_dag_is_parsed(argumen
     with pytest.raises(InvalidMetricError) as caught:
         list_metrics(**arguments)
     assert [error.field for error in caught.value.errors] == fields
-
-
-def test_every_argument_is_templated():
-    operator = list_metrics("{{ a }}", status="{{ b }}", roark_conn_id="{{ c }}")
-    operator.render_template_fields({letter: letter.upper() for letter in "abc"})
-    assert [getattr(operator, field) for field in operator.template_fields] == ["A", "B", "C"]
-
-
-@pytest.mark.parametrize("field", ["chat_id", "status"])
-@pytest.mark.usefixtures("roark")
-def test_a_template_that_renders_to_a_bad_value_is_refused_before_anything_is_sent(emulator, field):
-    operator = list_metrics(**{field: TEMPLATE})
-    operator.render_template_fields({"params": {"anything": "not / this"}})
-    with pytest.raises(InvalidMetricError) as caught:
-        operator.execute({})
-    assert [error.field for error in caught.value.errors] == [field]
-    assert emulator.journal() == []
-
-
-def test_an_xcom_may_name_the_chat():
-    with DAG("any", schedule=None):
-
-        @task
-        def anything() -> dict[str, object]:
-            return {}
-
-        assert list_metrics(anything()["key"]).upstream_task_ids == {"anything"}

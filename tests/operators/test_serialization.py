@@ -5,8 +5,18 @@ import json
 import pytest
 from airflow.serialization import serialized_objects
 
+from example_dags.example_coval_to_zelto import example_coval_to_zelto
+from example_dags.example_roark_to_zelto import MAPPINGS, example_roark_to_zelto
 from example_dags.example_zelto import example_zelto
-from tests.dags import zelto_assets, zelto_gates, zelto_links, zelto_operators, zelto_taskflow, zelto_waits
+from tests.dags import (
+    source_transfers,
+    zelto_assets,
+    zelto_gates,
+    zelto_links,
+    zelto_operators,
+    zelto_taskflow,
+    zelto_waits,
+)
 
 # Airflow 3.2 renamed it.
 DagSerialization = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
@@ -18,7 +28,10 @@ DAGS = {
     "links": lambda: zelto_links.dag,
     "assets": lambda: zelto_assets.dag,
     "gates": lambda: zelto_gates.dag,
+    "transfers": lambda: source_transfers.dag,
     "example": example_zelto,
+    "example of roark": example_roark_to_zelto,
+    "example of coval": example_coval_to_zelto,
 }
 
 
@@ -49,3 +62,11 @@ def test_a_stored_sensor_shows_its_templates_and_how_it_waits():
     assert loaded.labels == ["Slow for {{ ti.task_id.removesuffix('_slow') }}"]
     assert loaded.updated_after == "{{ data_interval_start }}"
     assert loaded.reschedule
+
+
+def test_a_stored_transfer_shows_its_mappings_and_templates():
+    loaded = stored_and_loaded(example_roark_to_zelto()).task_dict
+    shown = [{**mapping} for mapping in loaded["carry"].mappings]
+    assert json.loads(json.dumps(shown)) == json.loads(json.dumps(MAPPINGS))
+    assert loaded["carry"].chat_id == "{{ params.chat_id }}"
+    assert list(loaded["wait"].slugs) == [mapping["source"] for mapping in MAPPINGS]

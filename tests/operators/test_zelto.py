@@ -4,12 +4,12 @@ import json
 from decimal import Decimal
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_zelto.exceptions import AuthenticationError, InvalidMetricError, NotFoundError
 from airflow_provider_zelto.operators.zelto import ListCustomerMetricsOperator, SubmitCustomerMetricOperator
 from tests.answers import CALL
-from tests.conftest import Run
+from tests.conftest import run_with_call
 from tests.dags import zelto_operators
 
 
@@ -65,7 +65,7 @@ def test_a_list_writes_one_line_that_says_what_was_found(emulator, call, logged)
         emulator.add_metric(call, label, score=1)
     list_metrics(call, labels=["a"]).execute({})
     lines = [line for line in logged() if call in line.text]
-    assert lines == [("INFO", f"Call {call} has 2 metrics in Zelto, 1 of them asked for.")]
+    assert lines == [("INFO", f"Metrics of call {call} in Zelto: 2, of them asked for: 1.")]
 
 
 def test_a_list_of_a_call_without_metrics_is_empty(call):
@@ -150,17 +150,6 @@ def test_a_template_is_not_checked_before_it_is_rendered(arguments):
 @pytest.mark.parametrize("labels", [TEMPLATE, [TEMPLATE], ["a", TEMPLATE]])
 def test_templated_labels_are_not_checked_before_they_are_rendered(labels):
     assert list_metrics(labels=labels)
-
-
-@pytest.fixture
-def xcom():
-    with DAG("any", schedule=None):
-
-        @task
-        def anything() -> dict[str, object]:
-            return {}
-
-        yield anything()
 
 
 PARTS = {
@@ -250,13 +239,7 @@ def test_labels_that_were_rendered_as_text_are_explained(emulator, call):
 @pytest.fixture(scope="module")
 def run(airflow_db, local_zelto):
     """One run of the DAG that uses the operators in every way."""
-    local_zelto.reset()
-    call = local_zelto.add_conversation()
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("AIRFLOW_CONN_ZELTO_DEFAULT", local_zelto.connection_json())
-        finished = Run(zelto_operators.dag.test(run_conf={"conversation_id": call}))
-    finished.stored = {metric["label"]: metric for metric in local_zelto.metrics(call)}
-    return finished
+    return run_with_call(zelto_operators.dag, local_zelto)
 
 
 def test_a_dag_submits_what_its_tasks_and_templates_give(run):

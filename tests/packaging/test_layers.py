@@ -12,10 +12,10 @@ from tests.packaging.imports import PACKAGE, imports, is_emulator, modules, own_
 
 # From the ground up; a module may import those of its own layer and of the layers below.
 _LAYERS = (
-    ("exceptions", "get_provider_info", "services", "checkpoint", "secrecy", "retry_policy"),
-    ("arguments", "rows", "assets"),
-    ("models", "conditions", "changes", "coverage", "gate", "mapping"),
-    ("api_client",),
+    ("exceptions", "get_provider_info", "services", "checkpoint", "secrecy", "retry_policy", "event_loops"),
+    ("arguments", "rows", "calls", "assets"),
+    ("models", "conditions", "changes", "coverage", "samples", "gate", "mapping", "returned"),
+    ("api_request", "api_answer", "api_client"),
     ("connection",),
     ("hooks", "links"),
     ("bulk", "batch_run", "submission", "export", "reading", "triggers"),

@@ -7,16 +7,12 @@ from datetime import datetime, timedelta
 
 import pytest
 from airflow.providers.common.compat.sdk import (
-    DAG,
     AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
-    TaskDeferred,
-    task,
 )
 
-from airflow_provider_zelto import conditions
 from airflow_provider_zelto.exceptions import (
     APIStatusError,
     AuthenticationError,
@@ -31,15 +27,10 @@ from airflow_provider_zelto.sensors.zelto import CALLS_IN_TRIGGER, CustomerMetri
 from tests.answers import CALL
 from tests.batches import StateStore
 from tests.conftest import API_KEY
-from tests.sensors.waiting import MODES, RUN, run_rescheduled
+from tests.sensors.waiting import MODES, RUN, deferral_of, run_rescheduled
 from tests.test_coverage import calls as ids_of_calls
 
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch):
-    """Let the pauses after failures last no longer than the poke interval."""
-    monkeypatch.setattr(conditions, "_LONGEST_PAUSE", 0.01)
-    monkeypatch.setattr(conditions, "_LONGEST_RETRY_AFTER", 0.01)
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
 def make_sensor(mode, conversation_ids, **arguments):
@@ -56,12 +47,6 @@ def wait(request):
 
     run.mode = request.param
     return run
-
-
-@pytest.fixture
-def impatient(emulator, connect):
-    """A connection that repeats no request, so that what is counted are the sensor's questions."""
-    connect(emulator.url, extra={"max_retries": 0})
 
 
 @pytest.fixture
@@ -315,15 +300,9 @@ def test_a_literal_that_breaks_a_limit_is_refused_when_the_dag_is_parsed(mode, a
 
 
 @pytest.mark.parametrize("field", ["conversation_ids", "labels", "min_coverage", "updated_after"])
-def test_an_xcom_may_stand_in_any_templated_argument(field):
-    with DAG("any", schedule=None):
-
-        @task
-        def anything():
-            return {}
-
-        sensor = make_sensor("deferrable", **{"conversation_ids": [CALL], field: anything()})
-        assert sensor.upstream_task_ids == {"anything"}
+def test_an_xcom_may_stand_in_any_templated_argument(xcom, field):
+    sensor = make_sensor("deferrable", **{"conversation_ids": [CALL], field: xcom})
+    assert sensor.upstream_task_ids == {"anything"}
 
 
 def test_a_list_too_long_for_a_trigger_is_refused_with_the_way_out(emulator):
@@ -339,12 +318,6 @@ def test_a_list_too_long_for_a_trigger_is_refused_with_the_way_out(emulator):
     with pytest.raises(InvalidMetricError, match="conversation_ids: "):
         sensor.execute({})
     assert emulator.journal() == []
-
-
-def deferral_of(sensor):
-    with pytest.raises(TaskDeferred) as caught:
-        sensor.execute({})
-    return caught.value
 
 
 def test_a_deferral_hands_on_the_calls_that_are_missing_and_how_far_it_is(emulator, connect, calls):
@@ -422,7 +395,7 @@ def test_a_long_round_says_in_the_log_how_far_it_is(emulator, calls, logged, mon
 
 
 def test_a_wait_ended_by_a_signal_asks_for_nothing_more(emulator, calls, mocker):
-    from airflow_provider_zelto.bulk import LoopThread
+    from airflow_provider_zelto.event_loops import LoopThread
 
     emulator.settings(latency=0.1)
     mocker.patch.object(LoopThread, "wait", autospec=True, side_effect=KeyboardInterrupt)

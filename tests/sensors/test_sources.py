@@ -11,11 +11,8 @@ from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
-    TaskDeferred,
-    task,
 )
 
-from airflow_provider_zelto import conditions
 from airflow_provider_zelto.exceptions import (
     APIResponseValidationError,
     AuthenticationError,
@@ -27,20 +24,14 @@ from airflow_provider_zelto.exceptions import (
     PermissionDeniedError,
 )
 from tests.conftest import API_KEY
-from tests.sensors.waiting import CALL_MODES, RUN
+from tests.sensors.waiting import CALL_MODES, RUN, deferral_of
 from tests.sources import LOCAL_SOURCES, host
 
 pytest_plugins = ["tests.source_fixtures"]
 
+pytestmark = pytest.mark.usefixtures("short_pauses")
+
 CHOICES = ["succeed", "fail", "skip"]
-
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch):
-    """Let the pauses after failures last no longer than the poke interval."""
-    monkeypatch.setattr(conditions, "_LONGEST_PAUSE", 0.01)
-    monkeypatch.setattr(conditions, "_LONGEST_RETRY_AFTER", 0.01)
-    monkeypatch.setattr(conditions, "_LONGEST_RETRY_AFTER", 0.01)
 
 
 def make_sensor(source, mode, call=None, names=None, **arguments):
@@ -281,17 +272,11 @@ def test_a_template_is_not_checked_before_it_is_rendered(source):
 
 @SOURCE
 @pytest.mark.parametrize("key", [None, "key"])
-def test_an_xcom_may_stand_in_any_templated_argument(source, key):
-    with DAG("any", schedule=None):
-
-        @task
-        def anything() -> dict[str, object]:
-            return {}
-
-        xcom = anything() if key is None else anything()[key]
-        for number, field in enumerate((source.id_field, source.names_field)):
-            sensor = make_sensor(source, "poke", task_id=f"wait_{number}", **{field: xcom})
-            assert sensor.upstream_task_ids == {"anything"}
+def test_an_xcom_may_stand_in_any_templated_argument(source, xcom, key):
+    part = xcom if key is None else xcom[key]
+    for number, field in enumerate((source.id_field, source.names_field)):
+        sensor = make_sensor(source, "poke", task_id=f"wait_{number}", **{field: part})
+        assert sensor.upstream_task_ids == {"anything"}
 
 
 @SOURCE
@@ -349,9 +334,7 @@ def test_a_deferral_hands_everything_to_the_trigger(source, call, emulator, conn
         max_consecutive_failures=3,
         **{f"{source.name}_conn_id": "other"},
     )
-    with pytest.raises(TaskDeferred) as caught:
-        sensor.execute({})
-    deferral = caught.value
+    deferral = deferral_of(sensor)
     assert deferral.timeout == timedelta(minutes=1)
     assert deferral.method_name == "execute_complete"
     assert deferral.trigger.serialize() == (

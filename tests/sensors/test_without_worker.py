@@ -201,16 +201,10 @@ def test_a_template_is_left_to_a_triggerer_that_can_render_it(on_newest, argumen
     assert from_the_start(**arguments).start_trigger_args.trigger_kwargs[name] == arguments[name]
 
 
-def test_an_xcom_is_refused_that_only_a_worker_can_pull(on_newest):
-    with DAG("any", schedule=None):
-
-        @task
-        def anything() -> str:
-            return CALL
-
-        assert "a template" in refused(from_the_start, conversation_id=anything())["conversation_id"]
-        limits = refused(from_the_start, task_id="other", labels=["a", anything()])
-        assert "a template" in limits["labels"]
+def test_an_xcom_is_refused_that_only_a_worker_can_pull(xcom, on_newest):
+    assert "a template" in refused(from_the_start, conversation_id=xcom)["conversation_id"]
+    limits = refused(from_the_start, task_id="other", labels=["a", xcom])
+    assert "a template" in limits["labels"]
 
 
 @pytest.mark.parametrize("name", ["start_from_trigger", "end_from_trigger"])

@@ -6,16 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import (
-    DAG,
     AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
-    TaskDeferred,
-    task,
 )
 
-from airflow_provider_zelto import conditions
 from airflow_provider_zelto.exceptions import (
     APIConnectionError,
     APIResponseValidationError,
@@ -31,14 +27,9 @@ from airflow_provider_zelto.sensors.zelto import CustomerMetricsSensor
 from tests.answers import CALL
 from tests.conftest import AIRFLOW_VERSION, Run
 from tests.dags import zelto_waits
-from tests.sensors.waiting import CALL_MODES, RUN
+from tests.sensors.waiting import CALL_MODES, RUN, deferral_of
 
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch):
-    """Let the pauses after failures last no longer than the poke interval."""
-    monkeypatch.setattr(conditions, "_LONGEST_PAUSE", 0.01)
-    monkeypatch.setattr(conditions, "_LONGEST_RETRY_AFTER", 0.01)
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
 def make_sensor(mode, conversation_id=CALL, **arguments):
@@ -55,17 +46,6 @@ def wait(request):
 
     run.mode = request.param
     return run
-
-
-@pytest.fixture
-def impatient(emulator, connect):
-    """A connection that repeats no request, so that what is counted are the sensor's questions."""
-
-    def set_connection(**extra):
-        connect(emulator.url, extra={"max_retries": 0, **extra})
-
-    set_connection()
-    return set_connection
 
 
 def questions(emulator):
@@ -217,11 +197,6 @@ def test_a_wait_times_out_while_the_service_fails_too(wait, emulator, call, impa
     assert len(emulator.journal()) > 2
 
 
-def refused(wait, emulator, call, connect):
-    connect(emulator.url, password="wrong-key")
-    wait(call, labels=["a"])
-
-
 @pytest.mark.parametrize("softly", ["soft_fail", "never_fail"])
 class TestSkippingInsteadOfFailing:
     def test_after_a_timeout(self, wait, call, softly):
@@ -322,15 +297,9 @@ def test_a_template_is_not_checked_before_it_is_rendered(arguments):
 
 @pytest.mark.parametrize("field", ["conversation_id", "labels", "updated_after"])
 @pytest.mark.parametrize("key", [None, "key"])
-def test_an_xcom_may_stand_in_any_templated_argument(field, key):
-    with DAG("any", schedule=None):
-
-        @task
-        def anything() -> dict[str, object]:
-            return {}
-
-        xcom = anything() if key is None else anything()[key]
-        assert make_sensor("poke", **{field: xcom}).upstream_task_ids == {"anything"}
+def test_an_xcom_may_stand_in_any_templated_argument(xcom, field, key):
+    part = xcom if key is None else xcom[key]
+    assert make_sensor("poke", **{field: part}).upstream_task_ids == {"anything"}
 
 
 def test_the_arguments_are_templated():
@@ -369,12 +338,6 @@ def test_a_wait_says_in_the_log_what_went_wrong_for_now(wait, emulator, call, im
     warnings = [line.text for line in logged() if line.level == "WARNING" and "503" in line.text]
     assert len(warnings) == 2
     assert all(call in warning for warning in warnings)
-
-
-def deferral_of(sensor):
-    with pytest.raises(TaskDeferred) as caught:
-        sensor.execute({})
-    return caught.value
 
 
 def test_a_deferral_hands_everything_to_the_trigger(emulator, connect, call):

@@ -90,6 +90,15 @@ RUN = {
 }
 
 
+def deferral_of(sensor: PollSensor[Any]) -> TaskDeferred:
+    """Run a sensor that is to go on in the triggerer, and give what it says to Airflow."""
+    try:
+        sensor.execute({})
+    except TaskDeferred as deferred:
+        return deferred
+    raise AssertionError("the sensor does not defer")
+
+
 def as_json(value: Any) -> Any:
     return json.loads(json.dumps(value, allow_nan=False))
 

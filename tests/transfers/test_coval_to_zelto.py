@@ -57,17 +57,6 @@ def refused(carry, emulator, call):
     return read
 
 
-@pytest.fixture
-def stored(emulator, call):
-    """Give the fields of the one metric that the call has in Zelto."""
-
-    def read(*fields):
-        (metric,) = emulator.metrics(call)
-        return [metric.get(field) for field in fields]
-
-    return read
-
-
 def test_the_explanation_is_the_note_and_the_output_id_the_external_id(carry, add, stored):
     output = add(7.5, explanation="Answered at once")
     carry()

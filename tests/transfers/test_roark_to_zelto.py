@@ -28,17 +28,6 @@ def carry(request, chat, call):
     return run
 
 
-@pytest.fixture
-def stored(emulator, call):
-    """Give the fields of the one metric that the call has in Zelto."""
-
-    def read(*fields):
-        (metric,) = emulator.metrics(call)
-        return [metric.get(field) for field in fields]
-
-    return read
-
-
 def listed(emulator, *metrics):
     emulator.fault(service="roark", body={"data": list(metrics)})
 

@@ -7,7 +7,6 @@ import time
 import pytest
 from airflow.models.trigger import Trigger
 
-from airflow_provider_zelto import conditions
 from airflow_provider_zelto.exceptions import InvalidMetricError, error_from_json
 from airflow_provider_zelto.triggers import zelto as triggers
 from airflow_provider_zelto.triggers.zelto import CustomerMetricsCoverageTrigger
@@ -89,8 +88,7 @@ async def test_the_event_carries_the_error_as_json(emulator, connect, calls):
     assert error_from_json(as_json(event)["error"]).status_code == 401
 
 
-async def test_a_trigger_bears_failures(emulator, connect, calls, monkeypatch):
-    monkeypatch.setattr(conditions, "_LONGEST_PAUSE", 0.01)
+async def test_a_trigger_bears_failures(emulator, connect, calls, short_pauses):
     connect(emulator.url, extra={"max_retries": 0})
     emulator.fault(status=503, count=30)
     emulator.fault(action="cut_body", count=4)

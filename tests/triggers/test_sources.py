@@ -9,7 +9,6 @@ import pytest
 from airflow.models.trigger import Trigger
 from airflow.triggers.base import TaskSuccessEvent
 
-from airflow_provider_zelto import conditions
 from airflow_provider_zelto.exceptions import InvalidConnectionError, InvalidMetricError, error_from_json
 from airflow_provider_zelto.triggers.base import event_result
 from tests.conftest import API_KEY
@@ -149,8 +148,7 @@ async def test_many_triggers_wait_in_one_event_loop(source, call):
     assert [source.values(event["result"]) for event in events] == [{source.metrics[0]: [1]}] * 20
 
 
-async def test_a_trigger_bears_failures(source, call, emulator, connect_source, monkeypatch):
-    monkeypatch.setattr(conditions, "_LONGEST_PAUSE", 0.01)
+async def test_a_trigger_bears_failures(source, call, emulator, connect_source, short_pauses):
     connect_source(source.name, host(emulator, source.name), extra={"max_retries": 0})
     source.add(call, source.metrics[0], 1)
     emulator.fault(status=503, count=2)

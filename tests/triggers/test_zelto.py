@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 import pytest
 from airflow.models.trigger import Trigger
 
-from airflow_provider_zelto import conditions
 from airflow_provider_zelto.exceptions import InvalidConnectionError, InvalidMetricError, error_from_json
 from airflow_provider_zelto.triggers.base import event_result
 from airflow_provider_zelto.triggers.zelto import CustomerMetricsTrigger
@@ -147,8 +146,7 @@ async def test_many_triggers_wait_in_one_event_loop(emulator, call):
     assert events == [{"result": emulator.metrics(call)}] * 100
 
 
-async def test_a_trigger_bears_failures(emulator, connect, call, monkeypatch):
-    monkeypatch.setattr(conditions, "_LONGEST_PAUSE", 0.01)
+async def test_a_trigger_bears_failures(emulator, connect, call, short_pauses):
     connect(emulator.url, extra={"max_retries": 0})
     emulator.add_metric(call, "a", score=1)
     emulator.fault(status=503, count=2)

@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import pytest
 
-from airflow_provider_zelto.bulk import LoopThread, read_ahead
+from airflow_provider_zelto.event_loops import LoopThread, read_ahead
 
 
 class Source:
