@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import time
 
-from tests.bench import bulk, imports, starts, waits
+from tests.bench import bulk, imports, starts, triggerer, waits
 from tests.bench.report import print_machine
 
 
@@ -38,9 +39,20 @@ def main() -> None:
     one.add_argument("--poke-interval", type=float, default=whole.poke_interval, help="seconds")
     one.set_defaults(run=lambda options: starts.run(starts.Load(options.waits, options.poke_interval)))
 
+    many = triggerer.Load()
+    words = "Many sensors deferred in one real triggerer, beside as many of HttpSensor."
+    one = benchmarks.add_parser("triggerer", help=words, description=triggerer.__doc__)
+    one.add_argument("--sizes", type=int, nargs="+", default=many.sizes, help="sensors in the triggerer")
+    one.add_argument("--poke-interval", type=float, default=many.poke_interval, help="seconds")
+    one.add_argument("--rounds", type=int, default=many.rounds, help="polls of each to watch")
+    one.add_argument("--latency", type=float, default=many.latency, help="of the server, seconds")
+    one.set_defaults(run=_run_triggerer)
+
     options = parser.parse_args()
     print_machine()
+    begun = time.monotonic()
     options.run(options)
+    print(f"\nTook {(time.monotonic() - begun) / 60:.1f} minutes.")
 
 
 def _run_all(options: argparse.Namespace) -> None:
@@ -48,11 +60,17 @@ def _run_all(options: argparse.Namespace) -> None:
     waits.run(waits.Load())
     bulk.run(bulk.Load())
     starts.run(starts.Load(number=20))  # 200 take ten minutes, most of them for the other two sides
+    triggerer.run(triggerer.Load())
 
 
 def _run_waits(options: argparse.Namespace) -> None:
     load = waits.Load(options.triggers, options.poke_interval, options.seconds, options.latency)
     waits.run(load, options.answers)
+
+
+def _run_triggerer(options: argparse.Namespace) -> None:
+    sizes = tuple(options.sizes)
+    triggerer.run(triggerer.Load(sizes, options.poke_interval, options.rounds, options.latency))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ _BACKLOG = 4096
 _LIST_PATH = "/v1/conversations/"
 _COUNT_PATH = "/answered"
 _SWITCH_PATH = "/switch"
+_LATENCY_PATH = "/latency"
+_PATHS_PATH = "/paths"
 _STORED = {
     "id": "8f14e45f-ceea-4e7a-9c2b-000000000001",
     "organizationId": "8f14e45f-ceea-4e7a-9c2b-000000000002",
@@ -47,6 +49,7 @@ class LoopbackService:
     latency: float = 0.0
     status: int | None = field(default=None, init=False)
     answered_at: array[float] = field(default_factory=lambda: array("d"))
+    last_answered: dict[str, float] = field(default_factory=dict)
 
     def answer(self, method: bytes, url: str, body: bytes) -> tuple[int, object]:
         """Give status and body of an answer."""
@@ -66,9 +69,15 @@ class LoopbackService:
         if path == _SWITCH_PATH:
             self.status = int(given["status"])
             return {"status": self.status}
+        if path == _LATENCY_PATH:
+            self.latency = float(given["seconds"])
+            return {"latency": self.latency}
         if path == _COUNT_PATH:
-            until, since = (bisect_left(self.answered_at, float(given[name])) for name in ("until", "since"))
-            return {"count": until - since}
+            end, start = (bisect_left(self.answered_at, float(given[name])) for name in ("until", "since"))
+            return {"count": end - start}
+        if path == _PATHS_PATH:
+            since = float(given["since"])
+            return {"count": sum(last >= since for last in self.last_answered.values())}
         return None
 
 
@@ -111,10 +120,14 @@ class LoopbackConnection(asyncio.Protocol):
             self._write(200, told)
         else:
             answer = self._service.answer(self._parser.get_method(), url, self._body)
-            self._loop.call_later(self._service.latency, self._answer, *answer)
+            self._loop.call_later(self._service.latency, self._answer, url, *answer)
 
-    def _answer(self, status: int, answer: object) -> None:
-        self._service.answered_at.append(time.monotonic())
+    def _answer(self, url: str, status: int, answer: object) -> None:
+        if self._transport.is_closing():
+            return  # nobody waits for it any more
+        now = time.monotonic()
+        self._service.answered_at.append(now)
+        self._service.last_answered[url] = now
         self._write(status, answer)
 
     def _write(self, status: int, answer: object) -> None:
@@ -143,14 +156,24 @@ def answered(url: str, since: float, until: float) -> int:
     return int(_ask(url, _COUNT_PATH, since=since, until=until)["count"])
 
 
+def paths(url: str, since: float) -> int:
+    """Ask a running service for how many paths it has answered since a reading of ``time.monotonic()``."""
+    return int(_ask(url, _PATHS_PATH, since=since)["count"])
+
+
 def switch_to(url: str, status: int) -> None:
     """Have a running service answer everything with this status from now on."""
     _ask(url, _SWITCH_PATH, status=status)
 
 
-def _ask(url: str, path: str, **query: float) -> dict[str, int]:
+def answer_after(url: str, seconds: float) -> None:
+    """Have a running service answer after so many seconds from now on."""
+    _ask(url, _LATENCY_PATH, seconds=seconds)
+
+
+def _ask(url: str, path: str, **query: float) -> dict[str, float]:
     with urlopen(f"{url}{path}?{urlencode(query)}") as answer:
-        given: dict[str, int] = json.load(answer)
+        given: dict[str, float] = json.load(answer)
         return given
 
 

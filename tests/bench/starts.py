@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 from unittest import mock
-from urllib.parse import urlsplit
 from uuid import UUID
 
-import psutil
 from packaging.version import Version
 
+from tests.bench.connections import connections
+from tests.bench.processes import cpu_seconds
 from tests.bench.report import Measured, print_comparison
 from tests.live.airflow_home import AIRFLOW_VERSION, AirflowHome
 from tests.live.local_airflow import LocalAirflow, local_airflow
@@ -79,7 +77,8 @@ def run(load: Load) -> None:
         mock.patch.dict("os.environ", settings),
         local_emulator(Path(name)) as zelto,
     ):
-        home = AirflowHome(Path(name, "airflow"), free_port(), _DAGS, _connections(zelto))
+        given = connections(zelto.url, zelto.connections["zelto_default"]["password"])
+        home = AirflowHome(Path(name, "airflow"), free_port(), _DAGS, given)
         for number in range(1, load.number + 1):
             call = str(UUID(int=number))
             zelto.ask("POST", "conversations", {"id": call})
@@ -88,12 +87,6 @@ def run(load: Load) -> None:
             waited = [_wait(airflow, zelto, dag_id, load.number) for dag_id in SIDES.values()]
     title = f"Starts: one run of {load.number} waits, asking every {load.poke_interval:g} s"
     print_comparison(title, list(SIDES), _figures(waited))
-
-
-def _connections(zelto: LocalEmulator) -> Mapping[str, Mapping[str, Any]]:
-    address, key = urlsplit(zelto.url), zelto.connections["zelto_default"]["password"]
-    http = {"conn_type": "http", "host": address.hostname, "port": address.port}
-    return {**zelto.connections, "http_default": {**http, "extra": {"Authorization": f"Bearer {key}"}}}
 
 
 def _wait(airflow: LocalAirflow, zelto: LocalEmulator, dag_id: str, number: int) -> Waited:
@@ -126,12 +119,7 @@ def _until(is_so: Callable[[], bool]) -> None:
 
 
 def _cpu(airflow: LocalAirflow) -> float:
-    seconds = 0.0
-    for child in airflow.processes.values():
-        for process in child.family():
-            with suppress(psutil.NoSuchProcess):
-                seconds += sum(process.cpu_times()[:4])  # its own, and of children that have ended
-    return seconds
+    return sum(map(cpu_seconds, airflow.processes.values()))
 
 
 def _figures(waited: list[Waited]) -> list[Measured]:

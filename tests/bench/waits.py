@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
+from tests.bench.connections import connections
 from tests.bench.processes import fresh_environment, measure
 from tests.bench.report import Measured, print_comparison
 from tests.bench.server import serving
@@ -76,24 +75,13 @@ def run(load: Load, answers: Sequence[str] = DEFAULT_ANSWERS) -> None:
 
 
 def _wait(side: Sequence[str], status: int | None, load: Load) -> Wait:
-    with serving(latency=load.latency) as url, fresh_environment() as environment:
+    with serving(latency=load.latency) as url, fresh_environment(connections(url)) as environment:
         arguments = [
             *("-m", "tests.bench.waiting", *side, f"--url={url}", f"--number={load.number}"),
             *(f"--poke-interval={load.poke_interval}", f"--seconds={load.seconds}"),
             *(() if status is None else (f"--status={status}",)),
         ]
-        return Wait.model_validate(measure(arguments, {**environment, **_connections(url)}))
-
-
-def _connections(url: str) -> dict[str, str]:
-    address, key = urlsplit(url), "benchmark"
-    common = {"host": address.hostname, "port": address.port, "schema": address.scheme}
-    zelto = {**common, "conn_type": "zelto", "password": key}
-    http = {**common, "conn_type": "http", "extra": {"Authorization": f"Bearer {key}"}}
-    return {
-        "AIRFLOW_CONN_ZELTO_DEFAULT": json.dumps(zelto),
-        "AIRFLOW_CONN_HTTP_DEFAULT": json.dumps(http),
-    }
+        return Wait.model_validate(measure(arguments, environment))
 
 
 @dataclass(frozen=True)
