@@ -278,13 +278,17 @@ def test_reset_goes_back_to_the_start(web, zelto, emulator):
 def test_a_reset_waits_for_the_request_that_is_being_answered(zelto, emulator, monkeypatch):
     state = emulator._control.zelto
     is_available = state.is_available
+    resets = []
 
     def find_while_somebody_resets(call: str) -> bool:
         found = is_available(call)
-        reset = threading.Thread(target=emulator.reset)
-        reset.start()
-        reset.join(0.1)
+        resets.append(threading.Thread(target=emulator.reset))
+        resets[-1].start()
+        resets[-1].join(0.1)
         return found
 
     monkeypatch.setattr(state, "is_available", find_while_somebody_resets)
     assert zelto.submit(label="a", score=1).status_code == 201
+    for reset in resets:
+        reset.join()
+    assert emulator.conversations() == []
