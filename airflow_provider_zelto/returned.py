@@ -41,26 +41,23 @@ def metrics_of(returned: Any, defaults: Mapping[str, Any]) -> list[NewCustomerMe
         return [NewCustomerMetric.check(_fields(returned, defaults))]
     if not returned:
         raise InvalidMetricError([FieldError("return value", returned, _MEANING)])
-    metrics: list[NewCustomerMetric] = []
+    metrics: dict[tuple[str, str], NewCustomerMetric] = {}
     errors: list[FieldError] = []
     for position, one in enumerate(returned):
         try:
             if not isinstance(one, Mapping):
                 raise InvalidMetricError([FieldError("value", one, "a dict of a metric's fields")])
             metric = NewCustomerMetric.check(_fields(one, defaults))
-            if any(_same_record(metric, other) for other in metrics):
+            record = (metric.conversation_id, metric.label)
+            if record in metrics:
                 limit = "a label of its own: an earlier one of the list has it, and the last would win"
                 raise InvalidMetricError([FieldError("label", metric.label, limit)])
-            metrics.append(metric)
+            metrics[record] = metric
         except InvalidMetricError as error:
             errors += [bad._replace(field=f"[{position}] {bad.field}") for bad in error.errors]
     if errors:
         raise InvalidMetricError(errors)
-    return metrics
-
-
-def _same_record(one: NewCustomerMetric, other: NewCustomerMetric) -> bool:
-    return (one.conversation_id, one.label) == (other.conversation_id, other.label)
+    return list(metrics.values())
 
 
 def _fields(value: Any, defaults: Mapping[str, Any]) -> dict[str, Any]:
